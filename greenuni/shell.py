@@ -1,0 +1,107 @@
+"""The seam between the life of a worker process and the shell that serves its application.
+
+A *shell* is a module with one function::
+
+    def serve(seat: Seat) -> None
+
+It accepts on ``seat.listeners``, runs ``seat.app``, calls ``seat.ready()`` once it can answer, and
+returns when it has drained. The worker (``greenuni.worker``) owns everything else: signals at boot,
+privileges, loading, the message pipe and the scoreboard. Tests sit a shell on the fakes in
+``greenuni.testing``.
+
+Signals, while a shell serves: TERM drains within ``seat.drain_budget()`` seconds; INT and QUIT stop
+at once (``QUICK_STOP_BUDGET``); USR1 calls ``seat.reopen_logs()``. The shell installs those three
+itself, because how a signal wakes a loop is the loop's business. ABRT is the worker's.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from greenuni.config import Config
+from greenuni.observe import AccessLog
+
+QUICK_STOP_BUDGET = 1.5  # seconds a worker may still take after INT or QUIT, lifespan included
+
+
+class Interface(str, enum.Enum):
+    """How an application is called."""
+
+    WSGI = "wsgi"
+    ASGI3 = "asgi"
+    ASGI2 = "asgi2"
+
+
+@dataclass(frozen=True)
+class Application:
+    """A loaded application: what to call, how, and what to say of it in the banner."""
+
+    callable: Any
+    interface: Interface
+    target: str  # as the user wrote it, "main:app"
+    description: str  # "Flask instance", "async function"
+
+
+class WorkerState(enum.IntEnum):
+    """What a worker is doing, as its scoreboard slot shows it."""
+
+    EMPTY = 0
+    BOOTING = 1
+    SERVING = 2
+    DRAINING = 3
+
+
+class Slot(Protocol):
+    """The worker's own slot in the scoreboard. Written by one process, read by the arbiter.
+
+    Times are ``time.monotonic()`` seconds, which all processes of a machine share.
+    """
+
+    def beat(self) -> None:
+        """Say that the loop has turned. Call at least once a second while it does."""
+
+    def set_state(self, state: WorkerState) -> None: ...
+
+    def begin(self, request_line: bytes, in_flight: int) -> None:
+        """A request starts; ``request_line`` (``GET /path``, cut to fit) is what a dump will name."""
+
+    def end(self, in_flight: int) -> None:
+        """A request has ended; adds one to the worker's total."""
+
+    @property
+    def requests(self) -> int:
+        """Requests ended so far by this worker."""
+
+
+@dataclass
+class Pulse:
+    """Lets a watching thread beat while the main thread is inside a WSGI application.
+
+    A long request is not a dead worker. With one application thread the shell sets ``in_app``
+    around the call; the watcher beats for the worker as long as it is true.
+    """
+
+    in_app: bool = False
+
+
+@dataclass
+class Seat:
+    """All that a shell is given. Callables are safe to call from the shell's main thread only."""
+
+    config: Config
+    app: Application
+    listeners: Sequence[socket.socket]  # non-blocking, listening, shared with siblings
+    log: logging.Logger  # "greenuni.error"
+    access: AccessLog | None  # None when the access log is off
+    slot: Slot
+    pulse: Pulse
+    ready: Callable[[], None]  # tells the arbiter that this worker answers requests
+    retire: Callable[[str], None]  # asks to be replaced, with the reason; TERM follows when due
+    drain_budget: Callable[[], float]  # seconds, at the moment a drain begins
+    reopen_logs: Callable[[], None]
+    in_flight: Callable[[], list[str]] = list  # set by the shell: lines for the stuck-worker dump

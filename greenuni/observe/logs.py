@@ -1,0 +1,187 @@
+"""Where the two logs go: ``greenuni.error`` and ``greenuni.access``.
+
+The root logger gets no handler and existing loggers are left as they are: they are the application's.
+"""
+
+from __future__ import annotations
+
+import grp
+import json
+import logging
+import logging.config
+import os
+import pwd
+import sys
+from typing import Any
+
+from greenuni.config import Config
+from greenuni.errors import ConfigError
+from greenuni.observe.access import AccessLog
+
+ERROR_FORMAT = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
+DATE_FORMAT = "[%Y-%m-%d %H:%M:%S %z]"
+STANDARD_STREAM = "-"
+
+
+class Logs:
+    """Both logs, opened from a configuration. Raises ConfigError when a file or format is unusable.
+
+    ``error`` is a logger; ``access`` is None when nobody listens to the access log, so that a
+    request then pays nothing for it.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.error = logging.getLogger("greenuni.error")
+        self.access: AccessLog | None = None
+        self._files: list[_ReopenableFile] = []
+        self._config = config
+        self._open()
+
+    def _open(self) -> None:
+        config = self._config
+        self.error.setLevel(config.loglevel.upper())
+        access_logger = logging.getLogger("greenuni.access")
+        access_logger.setLevel(logging.INFO)
+        for logger in (self.error, access_logger):
+            _remove_handlers(logger)
+        if _apply_user_config(config):
+            for logger in (self.error, access_logger):
+                logger.propagate = not logger.handlers
+        else:
+            self.error.propagate = access_logger.propagate = False
+        if not self.error.hasHandlers():
+            formatter = logging.Formatter(ERROR_FORMAT, DATE_FORMAT)
+            self._attach(self.error, config.errorlog, sys.stderr, formatter)
+        if config.accesslog is not None:
+            formatter = logging.Formatter("%(message)s")
+            self._attach(access_logger, config.accesslog, sys.stdout, formatter)
+        if access_logger.hasHandlers():
+            self.access = AccessLog(config.access_log_format, access_logger)
+        if config.capture_output:
+            self._capture_output()
+
+    def _attach(
+        self, logger: logging.Logger, target: str, stream: Any, formatter: logging.Formatter
+    ) -> None:
+        handler: logging.Handler
+        if target == STANDARD_STREAM:
+            handler = logging.StreamHandler(stream)
+        else:
+            handler = _ReopenableFile(target, self._config)
+            self._files.append(handler)
+        handler.setFormatter(formatter)
+        logger.addHandler(handler)
+
+    @property
+    def error_fileno(self) -> int:
+        """The descriptor that a stack dump is written to: the error log's file, or standard error."""
+        for handler in self.error.handlers:
+            if isinstance(handler, _ReopenableFile):
+                return handler.fileno()
+        return 2
+
+    def reopen(self) -> None:
+        """Open the log files anew by name, after a rotation (USR1)."""
+        for handler in self._files:
+            handler.reopen()
+        if self._config.capture_output:
+            self._capture_output()
+
+    def close(self) -> None:
+        """Flush and close our handlers. The loggers can be opened again by another ``Logs``."""
+        for name in ("greenuni.error", "greenuni.access"):
+            _remove_handlers(logging.getLogger(name))
+        self._files.clear()
+
+    def _capture_output(self) -> None:
+        """Send what the application prints to the error log's file (gunicorn's capture_output)."""
+        fileno = self.error_fileno
+        if fileno == 2:
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(fileno, 1)
+        os.dup2(fileno, 2)
+
+
+class _ReopenableFile(logging.StreamHandler[Any]):
+    """A log file that can be opened anew by name, and that its worker's user may write to."""
+
+    def __init__(self, path: str, config: Config) -> None:
+        # The absolute path: a later --chdir must not move the log.
+        self._path = os.path.abspath(path)
+        super().__init__(self._open_file())
+        if (config.user or config.group) and os.geteuid() == 0:
+            os.chown(self._path, _user_id(config.user), _group_id(config.group))
+
+    def _open_file(self) -> Any:
+        try:
+            return open(self._path, "a", encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write the log file {self._path}: {error.strerror}"
+            ) from error
+
+    def fileno(self) -> int:
+        return int(self.stream.fileno())
+
+    def reopen(self) -> None:
+        """Swap to a new file of the same name; the old one stays in use if that fails."""
+        try:
+            fresh = self._open_file()
+        except ConfigError as error:
+            logging.getLogger("greenuni.error").error("%s; the old file stays in use", error)
+            return
+        old = self.setStream(fresh)
+        if old is not None:
+            old.close()
+
+    def close(self) -> None:
+        self.flush()
+        self.stream.close()
+        super().close()
+
+
+def _user_id(user: str | None) -> int:
+    if user is None:
+        return -1
+    return int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid
+
+
+def _group_id(group: str | None) -> int:
+    if group is None:
+        return -1
+    return int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+
+
+def _remove_handlers(logger: logging.Logger) -> None:
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        if not isinstance(handler, logging.StreamHandler) or isinstance(handler, _ReopenableFile):
+            handler.close()
+
+
+def _apply_user_config(config: Config) -> bool:
+    """Apply log-config, log-config-json or logconfig_dict; say whether there was one."""
+    try:
+        if config.logconfig_dict:
+            _apply_dict(dict(config.logconfig_dict))
+        elif config.logconfig_json:
+            with open(config.logconfig_json, encoding="utf-8") as file:
+                _apply_dict(json.load(file))
+        elif config.logconfig:
+            # fileConfig takes a missing file for an empty one.
+            with open(config.logconfig, encoding="utf-8") as file:
+                logging.config.fileConfig(file, disable_existing_loggers=False)
+        else:
+            return False
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
+        source = config.logconfig_json or config.logconfig or "logconfig_dict"
+        raise ConfigError(f"the logging configuration {source} cannot be used: {error}") from error
+    return True
+
+
+def _apply_dict(settings: dict[str, Any]) -> None:
+    settings.setdefault("version", 1)
+    settings.setdefault("disable_existing_loggers", False)
+    logging.config.dictConfig(settings)

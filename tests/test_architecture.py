@@ -1,0 +1,151 @@
+"""The directions of the house: who may import whom, read from the imports themselves."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "greenuni"
+
+# room -> rooms it may import. A room is a module or a folder right under greenuni/.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "clock": set(),
+    "config": {"errors"},
+    "observe": {"config", "errors", "clock"},
+    "shell": {"config", "observe"},
+    "loader": {"errors", "shell"},
+    "http": {"errors"},
+    "arbiter": {"clock", "config", "errors", "observe", "shell"},
+    "wsgi": {"clock", "config", "errors", "http", "observe", "shell"},
+    "asgi": {"clock", "config", "errors", "http", "observe", "shell"},
+    "worker": {
+        "arbiter",
+        "asgi",
+        "clock",
+        "config",
+        "errors",
+        "loader",
+        "observe",
+        "shell",
+        "wsgi",
+    },
+    "cli": {"arbiter", "config", "errors", "loader", "observe", "shell", "worker"},
+    "testing": {"config", "http", "observe", "shell"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+NO_IO_IN_HTTP = {"asyncio", "logging", "os", "select", "socket", "ssl", "threading", "time"}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path
+
+
+def imports_of(path: Path) -> Iterator[tuple[int, str]]:
+    """Every module name imported anywhere in the file, absolute, with its line."""
+    package = ("greenuni", *path.relative_to(PACKAGE).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            module = [node.module] if node.module else []
+            prefix = ".".join(base + module)
+            if prefix == "greenuni":
+                for alias in node.names:
+                    yield node.lineno, f"greenuni.{alias.name}"
+            else:
+                yield node.lineno, prefix
+
+
+def room_of(module: str) -> str | None:
+    parts = module.split(".")
+    if parts[0] != "greenuni" or len(parts) == 1:
+        return None
+    return parts[1] if parts[1] in ALLOWED else None
+
+
+def test_every_room_is_on_the_map() -> None:
+    assert {room for room, _ in modules()} <= set(ALLOWED)
+
+
+@pytest.mark.parametrize("room", sorted(ALLOWED))
+def test_a_room_imports_only_what_it_may(room: str) -> None:
+    wrong = [
+        f"{path.relative_to(PACKAGE)}:{line} imports {target}"
+        for name, path in modules()
+        if name == room
+        for line, module in imports_of(path)
+        if (target := room_of(module)) and target != room and target not in ALLOWED[room]
+    ]
+    assert not wrong
+
+
+def test_the_map_has_no_cycle() -> None:
+    def reach(room: str, seen: tuple[str, ...]) -> None:
+        assert room not in seen, " -> ".join([*seen, room])
+        for target in ALLOWED[room]:
+            reach(target, (*seen, room))
+
+    for room in ALLOWED:
+        reach(room, ())
+
+
+def test_modules_of_one_room_have_no_cycle() -> None:
+    graph: dict[str, set[str]] = {}
+    for _, path in modules():
+        name = ".".join(("greenuni", *path.relative_to(PACKAGE).with_suffix("").parts))
+        graph[name.removesuffix(".__init__")] = {module for _, module in imports_of(path)}
+
+    def reach(module: str, seen: tuple[str, ...]) -> None:
+        assert module not in seen, " -> ".join([*seen[seen.index(module) :], module])
+        for target in graph.get(module, set()):
+            if target in graph:
+                reach(target, (*seen, module))
+
+    for module in graph:
+        reach(module, ())
+
+
+def test_http_does_no_io() -> None:
+    wrong = [
+        f"{path.relative_to(PACKAGE)}:{line} imports {module}"
+        for room, path in modules()
+        if room == "http"
+        for line, module in imports_of(path)
+        if module.split(".")[0] in NO_IO_IN_HTTP
+    ]
+    assert not wrong
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Names in sys.modules after ``statement`` ran in a fresh interpreter."""
+    script = f"import sys; {statement}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import greenuni.wsgi", {"asyncio", "anyio", "greenuni.asgi"}),
+        ("import greenuni.asgi", {"greenuni.wsgi"}),
+        (
+            "import greenuni.cli",
+            {"asyncio", "anyio", "h11", "greenuni.asgi", "greenuni.wsgi", "greenuni.http"},
+        ),
+        ("import greenuni.worker", {"asyncio", "anyio", "h11"}),
+    ],
+)
+def test_a_process_loads_only_what_it_needs(statement: str, absent: set[str]) -> None:
+    assert not absent & loaded_by(statement)

@@ -157,8 +157,7 @@ def _group_id(group: str | None) -> int:
 def _remove_handlers(logger: logging.Logger) -> None:
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
-        if not isinstance(handler, logging.StreamHandler) or isinstance(handler, _ReopenableFile):
-            handler.close()
+        handler.close()  # leaves standard error and standard output open
 
 
 def _apply_user_config(config: Config) -> bool:

@@ -174,7 +174,7 @@ def _apply_user_config(config: Config) -> bool:
                 logging.config.fileConfig(file, disable_existing_loggers=False)
         else:
             return False
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
+    except (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, ImportError) as error:
         source = config.logconfig_json or config.logconfig or "logconfig_dict"
         raise ConfigError(f"the logging configuration {source} cannot be used: {error}") from error
     return True

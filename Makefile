@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := greenuni tests examples benchmarks
 
-.PHONY: serve test check format docs bench clean help
+.PHONY: help serve test acceptance check format docs bench clean help
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ serve: $(VENV)/.has-examples ## serve the FastAPI example on http://127.0.0.1:80
 
 test: $(VENV)/.has-test ## run every test
 	$(BIN)/python -m pytest
+
+acceptance: $(VENV)/.has-test ## the system tests at full length: 30 s of load, 1 GiB bodies, 60 s requests
+	GREENUNI_ACCEPTANCE=1 $(BIN)/python -m pytest -s -v tests/system
 
 check: $(VENV)/.has-check $(VENV)/.has-test ## style, types and the architecture
 	$(BIN)/ruff format --check $(SOURCES)

@@ -23,16 +23,18 @@ def _pid(environ: dict[str, Any]) -> Iterable[bytes]:
     return [str(os.getpid()).encode()]
 
 
+def _blocks(environ: dict[str, Any]) -> Iterator[bytes]:
+    while block := environ["wsgi.input"].read(65536):
+        yield block
+
+
 def _echo(environ: dict[str, Any]) -> Iterable[bytes]:
-    return [environ["wsgi.input"].read()]
+    return [b"".join(_blocks(environ))]
 
 
 def _count(environ: dict[str, Any]) -> Iterable[bytes]:
     """The length of the body, read block by block."""
-    total = 0
-    while block := environ["wsgi.input"].read(65536):
-        total += len(block)
-    return [str(total).encode()]
+    return [str(sum(map(len, _blocks(environ)))).encode()]
 
 
 def _stream(environ: dict[str, Any]) -> Iterator[bytes]:

@@ -1,0 +1,52 @@
+"""The wire: HTTP/1.1 without I/O, and every policy about it (docs/design.md, docs/wire.md)."""
+
+from greenuni.http.connection import Connection
+from greenuni.http.events import (
+    CLOSED,
+    DONE,
+    ERROR,
+    IDLE,
+    MUST_CLOSE,
+    NEED_DATA,
+    PAUSED,
+    SEND_BODY,
+    SEND_RESPONSE,
+    ConnectionClosed,
+    Data,
+    EndOfMessage,
+    InformationalResponse,
+    Response,
+    Signal,
+    State,
+)
+from greenuni.http.limits import DISCARD_LIMIT, Limits
+from greenuni.http.proxy import TrustedProxies
+from greenuni.http.request import Request
+from greenuni.http.responder import Framing, Responder, ResponderState
+
+__all__ = [
+    "CLOSED",
+    "DISCARD_LIMIT",
+    "DONE",
+    "ERROR",
+    "IDLE",
+    "MUST_CLOSE",
+    "NEED_DATA",
+    "PAUSED",
+    "SEND_BODY",
+    "SEND_RESPONSE",
+    "Connection",
+    "ConnectionClosed",
+    "Data",
+    "EndOfMessage",
+    "Framing",
+    "InformationalResponse",
+    "Limits",
+    "Request",
+    "Responder",
+    "ResponderState",
+    "Response",
+    "Signal",
+    "State",
+    "TrustedProxies",
+]

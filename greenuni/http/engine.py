@@ -1,0 +1,72 @@
+"""The engine: what parses everything that has a grammar.
+
+An engine reads *one* request and is thrown away, so nothing of a message can outlive it. It is
+given what the guard has let through: one whole head, then, if the body is chunked, chunk framing
+that was checked line by line. A counted body has no grammar and does not pass through it.
+
+h11 is the reference and runs everywhere. Another engine needs the two functions of ``Engine``,
+nothing else; which one a connection uses is decided by ``new_engine``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import h11
+
+from greenuni.errors import RemoteProtocolError
+from greenuni.http.events import Data, EndOfMessage, Headers
+
+
+class Engine(Protocol):
+    """Reads one request. Raises RemoteProtocolError for what it does not accept."""
+
+    def read_head(self, head: bytes) -> tuple[bytes, bytes, bytes, Headers]:
+        """Method, target, version (``b"1.1"``) and fields, names in lower case.
+
+        ``head`` is everything up to and including the empty line.
+        """
+
+    def read_chunked(self, data: bytes) -> Data | EndOfMessage | None:
+        """What the next ``data`` of a chunked body, framing included, says.
+
+        All of its content in one event, or the end, or nothing. The guard never hands over
+        content and trailer section together.
+        """
+
+
+class H11Engine:
+    """h11, through the documented part of its interface."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self) -> None:
+        self._connection = h11.Connection(h11.SERVER)
+
+    def read_head(self, head: bytes) -> tuple[bytes, bytes, bytes, Headers]:
+        self._connection.receive_data(head)
+        event = self._next_event()
+        if type(event) is not h11.Request:
+            raise RemoteProtocolError("the request head is malformed")
+        fields = [(name.lower(), value) for name, value in event.headers.raw_items()]
+        return event.method, event.target, event.http_version, fields
+
+    def read_chunked(self, data: bytes) -> Data | EndOfMessage | None:
+        self._connection.receive_data(data)
+        content: list[bytes] = []
+        while type(event := self._next_event()) is h11.Data:
+            content.append(event.data)
+        if type(event) is h11.EndOfMessage:
+            return EndOfMessage(list(event.headers))
+        return Data(b"".join(content)) if content else None
+
+    def _next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        try:
+            return self._connection.next_event()
+        except h11.RemoteProtocolError as error:
+            raise RemoteProtocolError(str(error), error.error_status_hint) from error
+
+
+def new_engine() -> Engine:
+    """An engine for the next request of a connection."""
+    return H11Engine()

@@ -1,0 +1,85 @@
+"""The vocabulary of the wire: what a connection says, and what states its two sides can be in.
+
+Names and meanings are h11's, so that its documentation is ours:
+https://h11.readthedocs.io/en/latest/api.html
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Final
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class State(enum.Enum):
+    """Where one side of a connection is in the current request and response."""
+
+    IDLE = "idle"
+    SEND_RESPONSE = "send response"
+    SEND_BODY = "send body"
+    DONE = "done"
+    MUST_CLOSE = "must close"
+    CLOSED = "closed"
+    ERROR = "error"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Signal(enum.Enum):
+    """What ``next_event`` returns when there is no event."""
+
+    NEED_DATA = "need data"  # nothing more without receive_data()
+    PAUSED = "paused"  # bytes are waiting, but not before start_next_cycle(), perhaps never
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@dataclass(slots=True)
+class Data:
+    """Some bytes of a body, without any framing."""
+
+    data: bytes
+
+
+@dataclass(slots=True)
+class EndOfMessage:
+    """The end of a message, with the trailer fields of a chunked one."""
+
+    headers: Headers = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ConnectionClosed:
+    """The peer will send nothing more, and stopped at the end of a message."""
+
+
+@dataclass(slots=True)
+class InformationalResponse:
+    """An interim response, 1xx (RFC 9110 15.2)."""
+
+    status_code: int
+    headers: Headers = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Response:
+    """The head of a final response."""
+
+    status_code: int
+    headers: Headers = field(default_factory=list)
+    reason: bytes = b""
+
+
+IDLE: Final = State.IDLE
+SEND_RESPONSE: Final = State.SEND_RESPONSE
+SEND_BODY: Final = State.SEND_BODY
+DONE: Final = State.DONE
+MUST_CLOSE: Final = State.MUST_CLOSE
+CLOSED: Final = State.CLOSED
+ERROR: Final = State.ERROR
+NEED_DATA: Final = Signal.NEED_DATA
+PAUSED: Final = Signal.PAUSED

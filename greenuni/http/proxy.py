@@ -1,0 +1,99 @@
+"""Whose word about the client is taken: X-Forwarded-For and X-Forwarded-Proto from trusted peers."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class TrustedProxies:
+    """The peers whose forwarding headers are believed.
+
+    ``forwarded_allow_ips`` is a comma-separated list of addresses, networks (``10.0.0.0/8``),
+    ``unix`` for peers on a unix socket, or ``*`` for everybody. Raises ValueError for anything
+    else.
+
+    X-Forwarded-For is walked from the right over the addresses that are trusted themselves: what
+    stands left of the first that is not was written by somebody we have no reason to believe.
+    With ``*`` that first one is the right-most, which is the only one that our peer wrote.
+    """
+
+    __slots__ = ("_everybody", "_networks", "_unix")
+
+    def __init__(self, forwarded_allow_ips: str) -> None:
+        entries = [entry.strip() for entry in forwarded_allow_ips.split(",") if entry.strip()]
+        self._everybody = "*" in entries
+        self._unix = self._everybody or "unix" in entries
+        self._networks: list[_Network] = [
+            ipaddress.ip_network(entry, strict=False)
+            for entry in entries
+            if entry not in ("*", "unix")
+        ]
+
+    def __repr__(self) -> str:
+        entries = ["*"] * self._everybody + ["unix"] * self._unix + list(map(str, self._networks))
+        return f"<TrustedProxies {','.join(entries)}>"
+
+    def trusts(self, peer: str | None) -> bool:
+        """Whether the peer at this address (None: a unix socket) is a proxy of ours."""
+        if peer is None:
+            return self._unix
+        if self._everybody:
+            return True
+        address = _maybe_address(peer)
+        return address is not None and self._is_listed(address)
+
+    def resolve(
+        self, peer: str | None, scheme: str, headers: Sequence[tuple[bytes, bytes]]
+    ) -> tuple[str | None, str]:
+        """The client's address and scheme, as a trusted peer's ``headers`` tell it.
+
+        Call only when ``trusts(peer)``. Without a usable header the answer is what was given.
+        """
+        forwarded_for: list[bytes] = []
+        for name, value in headers:
+            if name == b"x-forwarded-for":
+                forwarded_for.append(value)
+            elif name == b"x-forwarded-proto":
+                last = value.rpartition(b",")[2].strip(b" \t").lower()
+                scheme = {b"http": "http", b"https": "https"}.get(last, scheme)
+        if not forwarded_for:
+            return peer, scheme
+        return self._walk(peer, b",".join(forwarded_for).split(b",")), scheme
+
+    def _walk(self, peer: str | None, hops: list[bytes]) -> str | None:
+        client = peer
+        for hop in reversed(hops):
+            address = _maybe_address(_without_port(hop.decode("latin-1").strip(" \t")))
+            if address is None:
+                break
+            client = str(address)
+            if self._everybody or not self._is_listed(address):
+                break
+        return client
+
+    def _is_listed(self, address: _Address) -> bool:
+        return any(address in network for network in self._networks)
+
+
+def _maybe_address(text: str) -> _Address | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    # A dual-stack listener shows IPv4 peers as ::ffff:a.b.c.d; the list says a.b.c.d.
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _without_port(hop: str) -> str:
+    """``[v6]:port``, ``[v6]`` and ``v4:port`` without brackets and port; anything else as it is."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    if hop.count(":") == 1:
+        return hop.partition(":")[0]
+    return hop

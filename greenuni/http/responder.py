@@ -121,6 +121,11 @@ class Responder:
         return self._fields.headers
 
     @property
+    def remaining(self) -> int | None:
+        """Content octets that the declared Content-Length still asks for; None without one."""
+        return None if self._declared is None else self._declared - self._seen
+
+    @property
     def wants_body(self) -> bool:
         """False when the response cannot have content: chunks are counted, not sent."""
         return self._request.method != b"HEAD" and self.status not in (204, 205, 304)

@@ -119,7 +119,7 @@ def test_an_inherited_socket_is_served(target: str) -> None:
             stderr=subprocess.DEVNULL,
         )
         try:
-            url = "http://127.0.0.1:{}/".format(listener.getsockname()[1])
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
             assert httpx.get(url, timeout=20).text == "Hello, world!"
         finally:
             process.terminate()

@@ -16,6 +16,12 @@ Messages are one sentence that names the fix where there is one; they are shown 
 
 from __future__ import annotations
 
+import os
+import traceback
+
+_OWN_DIRECTORY = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_IMPORT_MACHINERY = ("<frozen importlib", os.path.join("importlib", "__init__.py"))
+
 
 class GreenuniError(Exception):
     """Base of all of them. ``exit_status`` is what the process ends with if nobody handles it."""
@@ -24,9 +30,16 @@ class GreenuniError(Exception):
 
 
 class ConfigError(GreenuniError):
-    """A setting is unknown, malformed, or does not apply to what runs."""
+    """A setting is unknown, malformed, or does not apply to what runs.
+
+    ``details`` is the traceback of a configuration file that raised, or empty.
+    """
 
     exit_status = 2
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details
 
 
 class ListenError(GreenuniError):
@@ -64,3 +77,26 @@ class RemoteProtocolError(ProtocolError):
 
 class LocalProtocolError(ProtocolError):
     """The application's response violates HTTP (names, values, framing)."""
+
+
+def user_traceback(error: BaseException) -> str:
+    """The traceback of ``error`` without our frames and those of the import machinery."""
+    shown = traceback.TracebackException.from_exception(error)
+    _keep_user_frames(shown, set())
+    return "".join(shown.format()).rstrip()
+
+
+def _keep_user_frames(shown: traceback.TracebackException, seen: set[int]) -> None:
+    """Trim ``shown`` and the exceptions that it was raised from or that it groups."""
+    seen.add(id(shown))
+    shown.stack[:] = [frame for frame in shown.stack if _is_user_code(frame.filename)]
+    related = [shown.__cause__, shown.__context__, *(getattr(shown, "exceptions", None) or ())]
+    for other in related:
+        if other is not None and id(other) not in seen:
+            _keep_user_frames(other, seen)
+
+
+def _is_user_code(filename: str) -> bool:
+    return not filename.startswith(_OWN_DIRECTORY) and not any(
+        part in filename for part in _IMPORT_MACHINERY
+    )

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 DEFAULT_PORT = 8000
 HIGHEST_PORT = 65535
@@ -50,7 +49,7 @@ class FdAddress:
         return f"fd://{self.fd}"
 
 
-Address = Union[TcpAddress, UnixAddress, FdAddress]
+Address = TcpAddress | UnixAddress | FdAddress
 
 
 def parse_address(text: str) -> Address:

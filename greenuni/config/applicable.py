@@ -1,0 +1,39 @@
+"""Whether the settings that were given mean anything to the application that was found."""
+
+from __future__ import annotations
+
+from greenuni.config.declare import Applies, Setting
+from greenuni.config.settings import SETTINGS, Config
+from greenuni.errors import ConfigError
+
+WSGI_WORKER_CLASSES = frozenset({"sync", "gthread"})
+
+
+def check_applicable(config: Config, interface: str) -> None:
+    """Raise `ConfigError` when a setting that was given cannot apply to ``interface``.
+
+    ``interface`` is that of the loaded application: "wsgi", "asgi" or "asgi2". A setting that has
+    its default value asks for nothing and never raises, wherever it stands.
+    """
+    found = Applies.WSGI if interface == "wsgi" else Applies.ASGI
+    _check_worker_class(config, found)
+    for setting in SETTINGS.values():
+        if setting.applies not in (Applies.BOTH, found) and _is_given(config, setting):
+            raise ConfigError(
+                f"{setting.flag} ({config.source_of(setting.name)}) applies to "
+                f"{setting.applies.name} applications only, and this one is {found.name}: leave it out"
+            )
+
+
+def _is_given(config: Config, setting: Setting) -> bool:
+    return setting.name in config.sources and getattr(config, setting.name) != setting.default
+
+
+def _check_worker_class(config: Config, found: Applies) -> None:
+    wanted = Applies.WSGI if config.worker_class in WSGI_WORKER_CLASSES else Applies.ASGI
+    if config.worker_class != "auto" and wanted is not found:
+        raise ConfigError(
+            f"worker class {config.worker_class!r} ({config.source_of('worker_class')}) runs "
+            f"{wanted.name} applications, and this one is {found.name}: leave out -k, "
+            "the worker follows the application"
+        )

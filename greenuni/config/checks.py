@@ -1,0 +1,96 @@
+"""What can only be judged of the whole configuration: settings that exclude each other, and paths."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from greenuni.config.settings import SETTINGS, Config
+from greenuni.errors import ConfigError
+
+LOG_CONFIGURATIONS = ("logconfig", "logconfig_json", "logconfig_dict")
+
+
+def check_config(config: Config, start: Path) -> None:
+    """Raise `ConfigError` for the first thing that cannot work. ``start`` is the directory at start."""
+    _check_reload(config)
+    _check_async_libraries(config)
+    _check_log_configuration(config)
+    base = _checked_directory(config, "chdir", start) or start
+    _checked_directory(config, "app_dir", base)
+    _checked_directory(config, "tmp_upload_dir", base)
+    _checked_file(config, "logconfig", base)
+    _checked_file(config, "logconfig_json", base)
+    _check_account(config, "user")
+    _check_account(config, "group")
+
+
+def _subject(config: Config, name: str) -> str:
+    return f"{SETTINGS[name].flag} ({config.source_of(name)})"
+
+
+def _check_reload(config: Config) -> None:
+    if config.reload and config.preload_app:
+        raise ConfigError(
+            "--reload and --preload exclude each other: preloaded code stays in the arbiter, "
+            "so restarted workers would run the old code"
+        )
+
+
+def _check_async_libraries(config: Config) -> None:
+    if config.async_backend == "trio" and config.loop == "uvloop":
+        raise ConfigError(
+            "--loop uvloop is a loop of asyncio: leave it out with --async-backend trio"
+        )
+    if config.async_backend == "trio" and find_spec("trio") is None:
+        raise ConfigError(
+            f"{_subject(config, 'async_backend')}: trio is not installed: pip install trio"
+        )
+    if config.loop == "uvloop" and find_spec("uvloop") is None:
+        raise ConfigError(
+            f"{_subject(config, 'loop')}: uvloop is not installed: pip install uvloop"
+        )
+
+
+def _check_log_configuration(config: Config) -> None:
+    given = [name for name in LOG_CONFIGURATIONS if getattr(config, name)]
+    if len(given) > 1:
+        raise ConfigError(f"{given[0]} and {given[1]} both configure the logs: keep one")
+    if config.logconfig and config.logconfig.endswith((".yaml", ".yml")):
+        raise ConfigError(
+            f"{_subject(config, 'logconfig')}: YAML is not read: write it as JSON for --log-config-json"
+        )
+
+
+def _checked_directory(config: Config, name: str, base: Path) -> Path | None:
+    """The directory that a setting names, if it is set; a directory must be there and be enterable."""
+    value = getattr(config, name)
+    if value is None:
+        return None
+    path = Path(base, value)
+    if not path.is_dir():
+        raise ConfigError(f"{_subject(config, name)}: {str(path)!r} is not a directory")
+    if not os.access(path, os.R_OK | os.X_OK):
+        raise ConfigError(f"{_subject(config, name)}: {str(path)!r} cannot be entered")
+    return path
+
+
+def _checked_file(config: Config, name: str, base: Path) -> None:
+    value = getattr(config, name)
+    if value is not None and not os.access(base / value, os.R_OK):
+        raise ConfigError(f"{_subject(config, name)}: {str(base / value)!r} cannot be read")
+
+
+def _check_account(config: Config, name: str) -> None:
+    """A number need not be in the database; a name must be."""
+    value = getattr(config, name)
+    if value is None or value.isdigit():
+        return
+    import grp  # not on Windows, where this module must still say that Windows is not supported
+    import pwd
+
+    try:
+        pwd.getpwnam(value) if name == "user" else grp.getgrnam(value)
+    except KeyError:
+        raise ConfigError(f"{_subject(config, name)}: there is no {name} {value!r}") from None

@@ -1,0 +1,149 @@
+"""Settings of the connections: how long one may wait, how large a message may be, whom to believe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from greenuni.config.declare import Alias, Applies, Difference, setting
+from greenuni.config.kinds import ProxyAddresses, RootPath, Seconds, Switch, Text, Whole
+
+FIELDS_MAXIMUM = 32768  # as gunicorn, and as greenuni.http.Limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeSettings:
+    """How long to wait for what."""
+
+    timeout: float = setting(
+        30.0,
+        Seconds(),
+        "-t",
+        "--timeout",
+        help="replace a worker whose loop has not turned for this long; 0 never does. A request may take "
+        "longer",
+        differs=Difference(
+            "30, and in a sync worker a limit for requests", "a long request is no hung worker"
+        ),
+    )
+    graceful_timeout: float = setting(
+        30.0,
+        Seconds(),
+        "--graceful-timeout",
+        help="time that requests in progress get when a worker is told to leave; 0 waits for them",
+        aliases=(Alias("uvicorn", "--timeout-graceful-shutdown"),),
+    )
+    keepalive: float = setting(
+        75.0,
+        Seconds(),
+        "--keep-alive",
+        help="close a connection that has been idle for this long; 0 closes after each response. Keep it "
+        "longer than the load balancer's",
+        aliases=(Alias("uvicorn", "--timeout-keep-alive"),),
+        differs=Difference(
+            "2",
+            "a proxy that keeps connections for 60 s must not be the second to close one: it answers 502",
+        ),
+    )
+    header_timeout: float = setting(
+        20.0,
+        Seconds(),
+        "--header-timeout",
+        help="time for a whole request head to arrive; 0 waits for ever",
+    )
+    body_timeout: float = setting(
+        30.0,
+        Seconds(),
+        "--body-timeout",
+        help="time for a request body to arrive, which body_min_rate extends; 0 waits for ever",
+    )
+    body_min_rate: int = setting(
+        500,
+        Whole(1, metavar="BYTES"),
+        "--body-min-rate",
+        help="a body that arrives at least this fast is never too late",
+        unit="bytes a second",
+    )
+    send_timeout: float = setting(
+        60.0,
+        Seconds(),
+        "--send-timeout",
+        help="close a connection whose client has taken nothing for this long; 0 waits for ever",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitSettings:
+    """How large a request may be, and where large bodies wait."""
+
+    limit_request_line: int = setting(
+        4094,
+        Whole(metavar="BYTES"),
+        "--limit-request-line",
+        help="longest request line; 0 has no limit of its own",
+        unit="bytes",
+    )
+    limit_request_fields: int = setting(
+        100,
+        Whole(0, FIELDS_MAXIMUM),
+        "--limit-request-fields",
+        help=f"most header fields in a request; 0 is {FIELDS_MAXIMUM}",
+        unit="fields",
+    )
+    limit_request_field_size: int = setting(
+        8190,
+        Whole(metavar="BYTES"),
+        "--limit-request-field_size",
+        "--limit-request-field-size",
+        help="longest header field; 0 has no limit of its own",
+        unit="bytes",
+    )
+    limit_request_body: int = setting(
+        2147483648,
+        Whole(metavar="BYTES"),
+        "--limit-request-body",
+        help="largest request body, 413 above it; 0 has no limit",
+        unit="bytes",
+        differs=Difference("none", "a body without a limit fills the disk"),
+    )
+    spool_memory: int = setting(
+        524288,
+        Whole(metavar="BYTES"),
+        "--spool-memory",
+        help="a body up to this size waits in memory, a larger one in a temporary file",
+        unit="bytes",
+        applies=Applies.WSGI,
+    )
+    spool_limit: int = setting(
+        1073741824,
+        Whole(metavar="BYTES"),
+        "--spool-limit",
+        help="a WSGI response of which the client has left this much untaken makes the application wait",
+        unit="bytes",
+        applies=Applies.WSGI,
+    )
+    tmp_upload_dir: str | None = setting(
+        None,
+        Text("PATH", "path"),
+        "--tmp-upload-dir",
+        help="directory for the temporary files of large bodies; the system's when not set",
+        applies=Applies.WSGI,
+    )
+    sendfile: bool = setting(
+        True, Switch(), "--sendfile", help="let the kernel copy files to sockets, where it can"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProxySettings:
+    """What stands in front of the server."""
+
+    forwarded_allow_ips: str = setting(
+        "127.0.0.1,::1",
+        ProxyAddresses(),
+        "--forwarded-allow-ips",
+        help="proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; * believes everybody",
+        environment="FORWARDED_ALLOW_IPS",
+    )
+    root_path: str = setting(
+        "", RootPath(), "--root-path", help="path under which a proxy mounts the application"
+    )

@@ -1,0 +1,128 @@
+"""From the sources to one `Config`: the higher source wins, then dependent values are worked out.
+
+The sources, lowest first: defaults, the configuration file, single environment variables,
+``GREENUNI_CMD_ARGS``, the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from greenuni.config.address import DEFAULT_PORT, TcpAddress
+from greenuni.config.checks import check_config
+from greenuni.config.commandline import parse_arguments
+from greenuni.config.environment import read_arguments, read_variables
+from greenuni.config.files import read_file
+from greenuni.config.processors import usable_processors
+from greenuni.config.settings import SETTINGS, Config
+from greenuni.config.sources import Given, Layer, Origin, Rank
+from greenuni.errors import ConfigError
+
+LOCAL_HOST = "127.0.0.1"
+ANY_HOST = "0.0.0.0"
+
+
+def read_config(arguments: Sequence[str], environ: Mapping[str, str], directory: str) -> Config:
+    """The configuration that the sources make now.
+
+    ``arguments`` are those of the command line without the program, ``directory`` is where the
+    server was started: relative paths of the command line and default files are looked up there,
+    whatever the current directory has become. Raises `ConfigError`.
+    """
+    start = Path(directory)
+    command_line = parse_arguments(arguments, Rank.COMMAND_LINE, "command line")
+    in_environment = read_arguments(environ)
+    located = command_line.values.get("config") or in_environment.values.get("config")
+    file = read_file(located.parse() if located else None, start)
+    draft = Draft([file, read_variables(environ), in_environment, command_line])
+    draft.fold_address()
+    draft.count_workers()
+    draft.choose_worker_class()
+    draft.sort_log_configuration()
+    draft.locate(start)
+    config = draft.finish()
+    check_config(config, start)
+    return config
+
+
+class Draft:
+    """The merged values on their way to a `Config`. Every method settles one question."""
+
+    def __init__(self, layers: Iterable[Layer]) -> None:
+        self._notes: list[str] = []
+        self._given: dict[str, Given] = {}
+        self._values: dict[str, Any] = {}
+        self._arithmetic = ""
+        for layer in layers:
+            self._notes += layer.notes
+            for given in layer:
+                self._given[given.setting.name] = given
+                self._values[given.setting.name] = given.parse()
+
+    def __repr__(self) -> str:
+        return f"<Draft {self._values!r}>"
+
+    def _value(self, name: str) -> Any:
+        return self._values.get(name, SETTINGS[name].default)
+
+    def _rank(self, name: str) -> int:
+        return self._given[name].origin.rank if name in self._given else 0
+
+    def fold_address(self) -> None:
+        """Turn ``host`` and ``port`` into ``bind``, unless ``bind`` comes from a higher source."""
+        bind, host, port = (self._rank(name) for name in ("bind", "host", "port"))
+        if max(host, port) == 0 or bind > max(host, port):
+            return
+        decisive = self._given["host" if host > port else "port"].origin
+        if bind == max(host, port):
+            bind_origin = self._given["bind"].origin
+            raise ConfigError(
+                f"{decisive.subject()} and {bind_origin.subject()} both say where to listen: keep one"
+            )
+        default_host = ANY_HOST if port == Rank.ENVIRONMENT else LOCAL_HOST
+        address = TcpAddress(
+            self._value("host") if host > bind else default_host,
+            self._value("port") if port > bind else DEFAULT_PORT,
+        )
+        self._derive("bind", (str(address),), decisive)
+
+    def _derive(self, name: str, value: Any, origin: Origin) -> None:
+        """Give ``name`` a value that follows from one that was given."""
+        self._values[name] = value
+        self._given[name] = Given(SETTINGS[name], value, origin)
+
+    def count_workers(self) -> None:
+        """Replace ``auto`` by a number."""
+        if self._value("workers") == "auto":
+            processors = usable_processors()
+            self._values["workers"] = processors.workers
+            self._arithmetic = processors.arithmetic()
+
+    def choose_worker_class(self) -> None:
+        """A sync worker with several threads is a gthread one, as in gunicorn."""
+        if self._value("worker_class") == "sync" and self._value("threads") > 1:
+            self._values["worker_class"] = "gthread"
+
+    def sort_log_configuration(self) -> None:
+        """``--log-config`` with a JSON file is uvicorn's spelling of ``--log-config-json``."""
+        path = self._value("logconfig")
+        if path is not None and path.endswith(".json"):
+            given = self._given.pop("logconfig")
+            del self._values["logconfig"]
+            self._derive("logconfig_json", path, given.origin)
+
+    def locate(self, start: Path) -> None:
+        """Make ``chdir`` absolute, so that it means the same when it is entered again."""
+        if self._value("chdir") is not None:
+            self._values["chdir"] = str((start / self._value("chdir")).resolve())
+
+    def finish(self) -> Config:
+        """The frozen result."""
+        return Config(
+            **self._values,
+            sources={name: given.origin.describe() for name, given in self._given.items()},
+            notes=tuple(self._notes),
+            workers_arithmetic=self._arithmetic,
+        )

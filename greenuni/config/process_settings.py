@@ -1,0 +1,306 @@
+"""Settings of the processes: what runs, where it listens, how many, as whom, and what they log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from greenuni.config.declare import Alias, Applies, Difference, setting
+from greenuni.config.kinds import (
+    Account,
+    Addresses,
+    Choice,
+    Environment,
+    FileMode,
+    Host,
+    Switch,
+    Table,
+    Text,
+    Whole,
+    WorkerClass,
+    Workers,
+)
+
+DEFAULT_ACCESS_LOG_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
+PATH = Text("PATH", "path")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplicationSettings:
+    """Which application, and how it is called."""
+
+    wsgi_app: str | None = setting(
+        None,
+        Text("APP", "module:attribute"),
+        help='the application: "module", "module:attribute" or "module:factory(\'argument\')"; on the '
+        "command line it stands without a flag",
+    )
+    interface: str = setting(
+        "auto",
+        Choice("auto", "wsgi", "asgi", "asgi2", synonyms={"asgi3": "asgi"}),
+        "--interface",
+        help="how the application is called; auto finds out",
+    )
+    factory: bool = setting(
+        False, Switch(), "--factory", help="the target is a function that returns the application"
+    )
+    app_dir: str | None = setting(
+        None,
+        PATH,
+        "--app-dir",
+        help="directory to import the application from, besides the current one",
+    )
+    chdir: str | None = setting(
+        None,
+        PATH,
+        "--chdir",
+        help="change to this directory first; other relative paths start there",
+        aliases=(Alias("granian", "--working-dir"),),
+    )
+    pythonpath: str | None = setting(
+        None,
+        Text("PATHS", "paths, comma separated"),
+        "--pythonpath",
+        help="directories to put in front of the import path",
+    )
+    raw_env: tuple[str, ...] = setting(
+        (), Environment(), "-e", "--env", help="environment variable to set for the application"
+    )
+    lifespan: str = setting(
+        "auto",
+        Choice("auto", "on", "off"),
+        "--lifespan",
+        help="whether the ASGI application is told of startup and shutdown; auto finds out",
+        aliases=(Alias("gunicorn", "--asgi-lifespan"),),
+        applies=Applies.ASGI,
+    )
+    loop: str = setting(
+        "auto",
+        Choice("auto", "asyncio", "uvloop"),
+        "--loop",
+        help="event loop of ASGI workers; auto is uvloop where it is installed",
+        aliases=(Alias("gunicorn", "--asgi-loop"),),
+        applies=Applies.ASGI,
+    )
+    async_backend: str = setting(
+        "asyncio",
+        Choice("asyncio", "trio"),
+        "--async-backend",
+        help="the library that ASGI applications run on",
+        applies=Applies.ASGI,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SocketSettings:
+    """Where the server listens."""
+
+    bind: tuple[str, ...] = setting(
+        ("127.0.0.1:8000",),
+        Addresses(),
+        "-b",
+        "--bind",
+        help="listen on host:port, [v6]:port, unix:path or fd://N; repeat it or separate with commas",
+        aliases=(
+            Alias("uvicorn", "--uds", template="unix:{}"),
+            Alias("uvicorn", "--fd", template="fd://{}"),
+        ),
+    )
+    host: str | None = setting(
+        None,
+        Host(),
+        "--host",
+        help="listen on this host, 127.0.0.1 when only a port is given; or use bind",
+    )
+    port: int | None = setting(
+        None,
+        Whole(0, 65535, "PORT"),
+        "--port",
+        help="listen on this port, 8000 when only a host is given; or use bind. $PORT alone listens on "
+        "0.0.0.0",
+        environment="PORT",
+    )
+    backlog: int = setting(
+        2048, Whole(1), "--backlog", help="connections that the kernel holds until one is accepted"
+    )
+    reuse_port: bool = setting(
+        False,
+        Switch(),
+        "--reuse-port",
+        help="bind with SO_REUSEPORT, so that two servers can share a port",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings:
+    """How many processes, and what each may take on."""
+
+    workers: int = setting(
+        1,
+        Workers(1),
+        "-w",
+        "--workers",
+        help="worker processes; auto is one for each CPU that affinity and cgroup quota leave",
+        environment="WEB_CONCURRENCY",
+    )
+    worker_class: str = setting(
+        "auto",
+        WorkerClass(),
+        "-k",
+        "--worker-class",
+        help="kind of worker; auto follows the interface",
+        differs=Difference(
+            "sync", "the interface of the application decides, so the flag is not needed"
+        ),
+    )
+    threads: int = setting(
+        1,
+        Whole(1),
+        "--threads",
+        help="threads in each worker that run a WSGI application",
+        aliases=(Alias("granian", "--blocking-threads"),),
+        applies=Applies.WSGI,
+    )
+    worker_connections: int = setting(
+        1000, Whole(1), "--worker-connections", help="connections that a worker holds at most"
+    )
+    max_requests: int = setting(
+        0,
+        Whole(),
+        "--max-requests",
+        help="replace a worker after this many requests; 0 never does",
+        aliases=(Alias("uvicorn", "--limit-max-requests"),),
+    )
+    max_requests_jitter: int = setting(
+        0,
+        Whole(),
+        "--max-requests-jitter",
+        help="add up to this many to max_requests, at random for each worker",
+        aliases=(Alias("uvicorn", "--limit-max-requests-jitter"),),
+    )
+    preload_app: bool = setting(
+        False,
+        Switch(),
+        "--preload",
+        help="import the application before the workers are forked; HUP then keeps the old code",
+    )
+    reload: bool = setting(
+        False,
+        Switch(),
+        "--reload",
+        help="restart the workers when a file that they imported changes",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessSettings:
+    """As whom and under which name the processes run."""
+
+    user: str | None = setting(
+        None, Account("USER"), "-u", "--user", help="run workers as this user; needs root at start"
+    )
+    group: str | None = setting(
+        None,
+        Account("GROUP"),
+        "-g",
+        "--group",
+        help="run workers as this group; needs root at start",
+    )
+    umask: int = setting(
+        0, FileMode(), "-m", "--umask", help="mask for files that the server creates"
+    )
+    pidfile: str | None = setting(
+        None,
+        PATH,
+        "-p",
+        "--pid",
+        help="file to write the process id to",
+        aliases=(Alias("granian", "--pid-file"),),
+    )
+    proc_name: str | None = setting(
+        None,
+        Text("NAME"),
+        "-n",
+        "--name",
+        help="name in the process list; needs setproctitle",
+        aliases=(Alias("granian", "--process-name"),),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSettings:
+    """The error log and the access log."""
+
+    accesslog: str | None = setting(
+        None,
+        PATH,
+        "--access-logfile",
+        help='file for the access log, "-" for standard output, none for no access log',
+        aliases=(
+            Alias("uvicorn", "--access-log", constant=("-",)),
+            Alias("uvicorn", "--no-access-log", constant=(None,)),
+        ),
+    )
+    access_log_format: str = setting(
+        DEFAULT_ACCESS_LOG_FORMAT,
+        Text("FORMAT", "text"),
+        "--access-logformat",
+        help='format of an access log line, or "json"',
+    )
+    errorlog: str = setting(
+        "-",
+        PATH,
+        "--error-logfile",
+        "--log-file",
+        help='file for the error log, "-" for standard error',
+    )
+    loglevel: str = setting(
+        "info",
+        Choice("debug", "info", "warning", "error", "critical", synonyms={"warn": "warning"}),
+        "--log-level",
+        help="least level that the error log shows",
+    )
+    logconfig: str | None = setting(
+        None,
+        PATH,
+        "--log-config",
+        help="logging configuration in the format of logging.config.fileConfig",
+    )
+    logconfig_json: str | None = setting(
+        None,
+        PATH,
+        "--log-config-json",
+        help="logging configuration as JSON, for logging.config.dictConfig",
+    )
+    logconfig_dict: dict[str, Any] = setting(  # noqa: RUF009  # it makes a field
+        {}, Table(), help="logging configuration for logging.config.dictConfig"
+    )
+    capture_output: bool = setting(
+        False, Switch(), "--capture-output", help="send the application's output to the error log"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSettings:
+    """What the command does besides serving."""
+
+    config: str | None = setting(
+        None,
+        PATH,
+        "-c",
+        "--config",
+        help="configuration file, .py or .toml, or python:module; without it greenuni.conf.py, "
+        "greenuni.toml, pyproject.toml and gunicorn.conf.py are looked for",
+    )
+    print_config: bool = setting(
+        False,
+        Switch(),
+        "--print-config",
+        help="print every setting and where it comes from, then end",
+    )
+    check_config: bool = setting(
+        False,
+        Switch(),
+        "--check-config",
+        help="load configuration and application, say what they are, end",
+    )

@@ -1,0 +1,107 @@
+"""How many workers ``auto`` is: what the scheduler and the cgroup really let this process use."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+OWN_CGROUPS = Path("/proc/self/cgroup")
+CPU_CONTROLLERS = ("cpu,cpuacct", "cpu")  # the names under which version 1 is mounted
+
+
+@dataclass(frozen=True)
+class Processors:
+    """``affinity`` is the number of CPUs we may run on, ``quota`` the CPU time a second, if limited."""
+
+    affinity: int
+    quota: float | None = None
+
+    @property
+    def workers(self) -> int:
+        """One worker for each CPU that can really be used; a part of a CPU counts as one."""
+        if self.quota is None:
+            return max(1, self.affinity)
+        return max(1, min(self.affinity, math.ceil(self.quota)))
+
+    def arithmetic(self) -> str:
+        """The sentence behind the number, for the banner."""
+        usable = "1 CPU" if self.affinity == 1 else f"{self.affinity} CPUs"
+        if self.quota is None:
+            return f"auto: {self.workers} of {usable} by affinity, no cgroup quota"
+        return f"auto: {self.workers}, the lesser of {usable} and a cgroup quota of {self.quota:g}"
+
+
+def usable_processors() -> Processors:
+    """What this process may use now."""
+    return Processors(_affinity(), cgroup_quota(OWN_CGROUPS, CGROUP_ROOT))
+
+
+def _affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cgroup_quota(own_cgroups: Path, root: Path) -> float | None:
+    """The strictest CPU quota on the way from our cgroup to the root, in CPUs; None without one.
+
+    ``own_cgroups`` is ``/proc/self/cgroup``: lines of ``number:controllers:path``, where version 2
+    has the number 0 and no controllers. In a container the path may be the host's, of which only
+    the root is visible; so every directory on the way is tried.
+    """
+    quotas = list(_quotas(own_cgroups, root))
+    return min(quotas) if quotas else None
+
+
+def _quotas(own_cgroups: Path, root: Path) -> Iterator[float]:
+    for line in _lines(own_cgroups):
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if not controllers:
+            for mount in (root, root / "unified"):
+                yield from _each_level(mount, path, _quota_of_version_2)
+        elif "cpu" in controllers.split(","):
+            for name in CPU_CONTROLLERS:
+                yield from _each_level(root / name, path, _quota_of_version_1)
+
+
+def _each_level(mount: Path, path: str, read: Callable[[Path], float | None]) -> Iterator[float]:
+    """The quota of a cgroup and of each of its ancestors, where there is one."""
+    names = [name for name in path.split("/") if name not in ("", "..")]
+    for depth in range(len(names), -1, -1):
+        quota = read(mount.joinpath(*names[:depth]))
+        if quota is not None:
+            yield quota
+
+
+def _quota_of_version_1(directory: Path) -> float | None:
+    """``cpu.cfs_quota_us`` is -1 without a limit."""
+    quota = _lines(directory / "cpu.cfs_quota_us")
+    period = _lines(directory / "cpu.cfs_period_us")
+    return _ratio(quota[0], period[0]) if quota and period else None
+
+
+def _quota_of_version_2(directory: Path) -> float | None:
+    """``cpu.max`` holds ``quota period`` in microseconds, or ``max period`` without a limit."""
+    words = " ".join(_lines(directory / "cpu.max")).split()
+    return _ratio(words[0], words[1]) if len(words) == 2 else None
+
+
+def _ratio(quota: str, period: str) -> float | None:
+    try:
+        microseconds, window = int(quota), int(period)
+    except ValueError:  # "max"
+        return None
+    return microseconds / window if microseconds > 0 and window > 0 else None
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file of the kernel's, none if it is not there."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []

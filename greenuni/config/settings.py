@@ -1,0 +1,96 @@
+"""`Config`, the frozen sum of all settings, and the table that everything else is derived from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from greenuni.config.address import Address, parse_address
+from greenuni.config.declare import Setting, declared, key_of
+from greenuni.config.http_settings import LimitSettings, ProxySettings, TimeSettings
+from greenuni.config.process_settings import (
+    ApplicationSettings,
+    CommandSettings,
+    LogSettings,
+    ProcessSettings,
+    SocketSettings,
+    WorkerSettings,
+)
+
+DEFAULT_SOURCE = "default"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(
+    ApplicationSettings,
+    SocketSettings,
+    WorkerSettings,
+    TimeSettings,
+    LimitSettings,
+    ProxySettings,
+    ProcessSettings,
+    LogSettings,
+    CommandSettings,
+):
+    """The settings of one server. Times are seconds and sizes bytes; 0 is "off" for every timeout.
+
+    ``sources`` says where each value that is not a default came from, ``notes`` are lines to show
+    once at start, and ``workers_arithmetic`` is the sentence behind ``workers = auto``.
+    """
+
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    workers_arithmetic: str = field(default="", compare=False, repr=False)
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """``bind``, parsed."""
+        return tuple(parse_address(text) for text in self.bind)
+
+    def source_of(self, name: str) -> str:
+        """Where the value of setting ``name`` came from, "default" if it was not given."""
+        return self.sources.get(name, DEFAULT_SOURCE)
+
+    def __repr__(self) -> str:
+        given = ", ".join(
+            f"{setting.name}={getattr(self, setting.name)!r}"
+            for setting in SETTINGS.values()
+            if getattr(self, setting.name) != setting.default
+        )
+        return f"<Config {given}>" if given else "<Config of defaults>"
+
+
+SECTIONS: Mapping[str, type[Any]] = {
+    "Application": ApplicationSettings,
+    "Server socket": SocketSettings,
+    "Workers": WorkerSettings,
+    "Timeouts": TimeSettings,
+    "Limits": LimitSettings,
+    "Proxies": ProxySettings,
+    "Processes": ProcessSettings,
+    "Logs": LogSettings,
+    "Command": CommandSettings,
+}
+
+
+def settings_by_section() -> Iterator[tuple[str, tuple[Setting, ...]]]:
+    """Each section's title with its settings, in the order in which people should read them."""
+    for title, section in SECTIONS.items():
+        yield title, tuple(declared(section))
+
+
+SETTINGS: Mapping[str, Setting] = {
+    setting.name: setting for _, settings in settings_by_section() for setting in settings
+}
+
+
+def _keys() -> Iterator[tuple[str, Setting]]:
+    for setting in SETTINGS.values():
+        yield from ((alias.key, setting) for alias in setting.aliases if alias.is_rename)
+        yield from ((key_of(flag), setting) for flag in setting.flags if flag.startswith("--"))
+    yield from SETTINGS.items()
+
+
+KEYS: Mapping[str, Setting] = dict(_keys())
+"""Every name under which a TOML file may hold a setting: its own, those of its flags and renames."""

@@ -17,12 +17,13 @@ from greenuni.http.events import (
     InformationalResponse,
     Response,
     Signal,
-    State,
 )
+from greenuni.http.framing import Framing
 from greenuni.http.limits import DISCARD_LIMIT, Limits
 from greenuni.http.proxy import TrustedProxies
 from greenuni.http.request import Request
-from greenuni.http.responder import Framing, Responder, ResponderState
+from greenuni.http.responder import Responder, ResponderState
+from greenuni.http.states import State
 
 __all__ = [
     "CLOSED",

@@ -6,8 +6,8 @@ import enum
 import re
 
 from greenuni.errors import RemoteProtocolError
-from greenuni.http import grammar
-from greenuni.http.limits import LENGTH_MAXIMUM, Limits
+from greenuni.http.grammar import CONTROL, TOKEN_TEXT
+from greenuni.http.limits import Limits
 from greenuni.http.section import SectionGuard
 
 SIZE_LINE_MAXIMUM = 256  # bytes of a size line with its extensions, without the CRLF
@@ -17,16 +17,17 @@ SIZE_LINE_MAXIMUM = 256  # bytes of a size line with its extensions, without the
 OVERHEAD_FREE = 16 * 1024
 OVERHEAD_RATIO = 8
 
-_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
-_EXTENSION = rb";" + grammar.TOKEN + rb"(?:=(?:" + grammar.TOKEN + rb"|" + _QUOTED + rb"))?"
-_size_line = re.compile(rb"([0-9A-Fa-f]{1,16})(?:" + _EXTENSION + rb")*")
+# chunk-ext (RFC 9112 7.1.1) without the "bad" white space that it lets recipients put up with
+_QUOTED_TEXT = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"'
+_EXTENSION_TEXT = rb";" + TOKEN_TEXT + rb"(?:=(?:" + TOKEN_TEXT + rb"|" + _QUOTED_TEXT + rb"))?"
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:" + _EXTENSION_TEXT + rb")*")
 
 # Fields that say where a message ends, where it goes, who asks or how to read it have no business
 # after the body (RFC 9110 6.5.1).
-_forbidden_trailer = re.compile(
-    rb"(?m:^)(?i:authorization|cache-control|connection|content-[a-z-]+|cookie|expect|forwarded"
-    rb"|host|keep-alive|max-forwards|proxy-[a-z-]+|range|set-cookie|te|trailer|transfer-encoding"
-    rb"|upgrade|x-forwarded-[a-z-]+):"
+_FORBIDDEN_TRAILER = re.compile(
+    rb"(?:^|\n)(?i:authorization|cache-control|connection|content-[a-z-]+|cookie|expect|forwarded"
+    rb"|host|if-[a-z-]+|keep-alive|max-forwards|pragma|proxy-[a-z-]+|range|set-cookie|te|trailer"
+    rb"|transfer-encoding|upgrade|x-forwarded-[a-z-]+):"
 )
 
 
@@ -61,32 +62,31 @@ class ChunkedGuard:
 
         Never content and trailer section at once, so ask again until nothing comes.
         """
+        if self._place is _Place.TRAILERS:
+            return self._take_trailers(buffer)
         position = 0
-        while self._place is not _Place.END:
-            step = self._step(buffer, position)
-            if step == 0:
-                break
+        while step := self._step(buffer, position):
             position += step
         good = bytes(buffer[:position])
         del buffer[:position]
         return good
 
     def _step(self, buffer: bytearray, position: int) -> int:
-        """How many octets at ``position`` are good; 0 when more are needed to know."""
+        """How many octets at ``position`` are good; 0 when that is not known, or the content ends."""
         if self._place is _Place.SIZE:
             return self._step_size(buffer, position)
         if self._place is _Place.PAYLOAD:
             return self._step_payload(len(buffer) - position)
         if self._place is _Place.PAYLOAD_END:
             return self._step_payload_end(buffer, position)
-        return self._step_trailers(buffer, position)
+        return 0
 
     def _step_size(self, buffer: bytearray, position: int) -> int:
         line_end = buffer.find(b"\r\n", position, position + SIZE_LINE_MAXIMUM + 2)
         if line_end < 0:
             self._check_incomplete(bytes(buffer[position : position + SIZE_LINE_MAXIMUM + 2]))
             return 0
-        match = _size_line.fullmatch(bytes(buffer[position:line_end]))
+        match = _SIZE_LINE.fullmatch(bytes(buffer[position:line_end]))
         if match is None:
             raise RemoteProtocolError("A chunk size line is malformed.")
         length = line_end + 2 - position
@@ -96,12 +96,12 @@ class ChunkedGuard:
     def _check_incomplete(self, rest: bytes) -> None:
         if len(rest) > SIZE_LINE_MAXIMUM + 1:
             raise RemoteProtocolError("A chunk size line is too long.")
-        if grammar.control.search(rest[:-1] if rest.endswith(b"\r") else rest):
+        if CONTROL.search(rest[:-1] if rest.endswith(b"\r") else rest):
             raise RemoteProtocolError("A chunk size line has a control character.")
 
     def _announce(self, size: int, line_length: int) -> None:
         self._payload += size
-        if self._payload > (self._limits.body or LENGTH_MAXIMUM):
+        if self._payload > self._limits.body:
             raise RemoteProtocolError("The request body is too large.", 413)
         self._overhead += line_length + 2
         if self._overhead > OVERHEAD_FREE + OVERHEAD_RATIO * self._payload:
@@ -125,13 +125,10 @@ class ChunkedGuard:
             raise RemoteProtocolError("A chunk is longer than its size says.")
         return 0
 
-    def _step_trailers(self, buffer: bytearray, position: int) -> int:
-        if position:
-            return 0  # the guard of the section counts from the start of the buffer
-        end = self._trailers.find_end(buffer)
-        if end < 0:
-            return 0
-        if _forbidden_trailer.search(bytes(buffer[:end])):
+    def _take_trailers(self, buffer: bytearray) -> bytes:
+        section = self._trailers.take(buffer)
+        if _FORBIDDEN_TRAILER.search(section):
             raise RemoteProtocolError("A field in the trailer section is not allowed there.")
-        self._place = _Place.END
-        return end
+        if section:
+            self._place = _Place.END
+        return section

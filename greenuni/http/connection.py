@@ -1,14 +1,12 @@
 """One HTTP/1.1 connection, seen from the server, without I/O.
 
-Bytes go in by ``receive_data``, events come out of ``next_event``; see docs/design.md, "The wire".
-The guard (``section``, ``chunked``) sees every byte first, the engine parses what has a grammar,
-``request`` judges, ``responder`` frames the answer. This module keeps the order: the buffer, where
-both sides stand, and that nothing is read after an error or past the message in hand.
+Octets go in by ``receive_data``, events come out of ``next_event``; docs/design.md, "The wire". The
+guards (``section``, ``chunked``) see every octet first, the engine parses what has a grammar,
+``request`` judges, ``responder`` frames the answer. This module keeps the order: what is buffered,
+where both sides stand, and that nothing is read behind a fault or past the message in hand.
 """
 
 from __future__ import annotations
-
-from typing import NoReturn
 
 from greenuni.errors import LocalProtocolError, RemoteProtocolError
 from greenuni.http.chunked import ChunkedGuard
@@ -20,59 +18,72 @@ from greenuni.http.events import (
     InformationalResponse,
     Response,
     Signal,
-    State,
 )
 from greenuni.http.limits import Limits
 from greenuni.http.refusal import error_response
 from greenuni.http.request import Request, read_request
 from greenuni.http.responder import Responder
 from greenuni.http.section import SectionGuard
+from greenuni.http.states import Sides, State, Step
 
 Event = Request | Data | EndOfMessage | ConnectionClosed
 SendEvent = InformationalResponse | Response | Data | EndOfMessage
 
 
 class Connection:
-    """The state of one connection. Not thread-safe; whoever owns the socket owns this."""
+    """The state of one connection. Not thread-safe: whoever owns the socket owns this."""
+
+    __slots__ = (
+        "_buffer",
+        "_chunked_guard",
+        "_engine",
+        "_eof",
+        "_expects_continue",
+        "_fault",
+        "_head_guard",
+        "_limits",
+        "_remaining",
+        "_request",
+        "_responder",
+        "_sides",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._buffer = bytearray()
         self._eof = False
-        self._their_state = State.IDLE
-        self._our_state = State.IDLE
-        self._persistent = True
-        self._failure: RemoteProtocolError | None = None
-        self._reset()
+        self._sides = Sides()
+        self._fault: RemoteProtocolError | None = None
+        self._head_guard = SectionGuard(limits, has_request_line=True)
+        self._forget_message()
 
-    def _reset(self) -> None:
-        """Forget the message before; nothing of it may colour the next."""
-        self._engine: Engine | None = None
-        self._head_guard = SectionGuard(self._limits, has_request_line=True)
-        self._blank_line_skipped = False
-        self._chunked_guard: ChunkedGuard | None = None
-        self._body_remaining = 0
+    def _forget_message(self) -> None:
+        """Nothing of one message may colour the next."""
         self._request: Request | None = None
+        self._responder: Responder | None = None  # of ``send``
+        self._engine: Engine | None = None
+        self._chunked_guard: ChunkedGuard | None = None
+        self._remaining = 0  # octets of a counted body that have not come
         self._expects_continue = False
-        self._responder: Responder | None = None
 
     def __repr__(self) -> str:
+        eof = " eof" if self._eof else ""
         return (
-            f"<Connection our_state={self._our_state!r} their_state={self._their_state!r}"
-            f" buffered={len(self._buffer)}{' eof' if self._eof else ''}>"
+            f"<Connection our_state={self.our_state!r} their_state={self.their_state!r}"
+            f" buffered={len(self._buffer)}{eof}>"
         )
 
     @property
     def our_state(self) -> State:
-        return self._our_state
+        return self._sides.ours
 
     @property
     def their_state(self) -> State:
-        return self._their_state
+        return self._sides.theirs
 
     @property
     def trailing_data(self) -> tuple[bytes, bool]:
-        """Bytes received that belong to no event yet, and whether EOF came after them."""
+        """Octets received that no event has told of, and whether EOF came after them."""
         return bytes(self._buffer), self._eof
 
     @property
@@ -83,159 +94,140 @@ class Connection:
     # Reading
 
     def receive_data(self, data: bytes) -> None:
-        """Take bytes from the peer; ``b""`` is its EOF. Follow with ``next_event``."""
+        """Take octets from the peer; ``b""`` is its EOF. Ask ``next_event`` what they mean."""
         if not data:
             self._eof = True
         elif self._eof:
             raise RuntimeError("data received after EOF")
-        elif self._failure is None:
+        elif self._fault is None:
             self._buffer += data
 
     def next_event(self) -> Event | Signal:
         """The next event, or NEED_DATA or PAUSED.
 
         Raises RemoteProtocolError when the peer broke HTTP or a limit, and again on every later
-        call: nothing behind the fault is ever read.
+        call: what stands behind the fault is never read.
         """
-        if self._failure is not None:
-            raise self._failure
+        if self._fault is not None:
+            raise RemoteProtocolError(str(self._fault), self._fault.status)
         try:
-            return self._read()
+            event = self._read()
+            if event is not None:
+                return event
+            return self._read_eof() if self._eof else Signal.NEED_DATA
         except RemoteProtocolError as error:
-            self._fail(error)
+            self._fault = error
+            self._sides.take(Step.FAULT)
+            self._buffer.clear()
+            raise
 
-    def _fail(self, error: RemoteProtocolError) -> NoReturn:
-        self._failure = error
-        self._their_state = State.ERROR
-        self._persistent = False
-        self._buffer.clear()
-        if self._our_state is State.DONE:
-            self._our_state = State.MUST_CLOSE
-        raise error
-
-    def _read(self) -> Event | Signal:
-        event: Event | None
-        if self._their_state is State.IDLE:
-            event = self._read_head()
-        elif self._their_state is State.SEND_BODY:
-            event = self._read_body()
-        elif self._buffer:
-            return Signal.PAUSED
-        else:
-            event = None
-        if event is not None:
-            return event
-        return self._read_eof() if self._eof else Signal.NEED_DATA
+    def _read(self) -> Event | Signal | None:
+        theirs = self._sides.theirs
+        if theirs is State.IDLE:
+            return self._read_head()
+        if theirs is State.SEND_BODY:
+            return self._read_body()
+        return Signal.PAUSED if self._buffer else None
 
     def _read_eof(self) -> ConnectionClosed:
-        if self._their_state is State.SEND_BODY or (
-            self._their_state is State.IDLE and self._buffer
-        ):
-            raise RemoteProtocolError(
-                "The client closed the connection in the middle of a request."
-            )
-        self._their_state = State.CLOSED
-        if self._our_state in (State.IDLE, State.DONE):
-            self._our_state = State.MUST_CLOSE
+        theirs = self._sides.theirs
+        if theirs is State.SEND_BODY or (theirs is State.IDLE and self._buffer):
+            raise RemoteProtocolError("The client closed the connection within a request.")
+        self._sides.take(Step.EOF)
         return ConnectionClosed()
 
     def _read_head(self) -> Request | None:
-        buffer = self._buffer
-        # RFC 9112 2.2: at least one empty line before a request line is to be ignored.
-        if not self._blank_line_skipped and buffer.startswith(b"\r\n"):
-            self._blank_line_skipped = True
-            del buffer[:2]
-            self._head_guard = SectionGuard(self._limits, has_request_line=True)
-        if not buffer or (end := self._head_guard.find_end(buffer)) < 0:
+        head = self._head_guard.take(self._buffer)
+        if not head:
             return None
-        head = bytes(buffer[:end])
-        del buffer[:end]
         self._engine = new_engine()
-        request = read_request(head, self._engine, self._limits)
+        request = self._request = read_request(head, self._engine, self._limits)
         if request.chunked:
             self._chunked_guard = ChunkedGuard(self._limits)
-        self._body_remaining = request.content_length or 0
+        self._remaining = request.content_length or 0
         self._expects_continue = request.expect_continue and request.has_body
-        self._persistent = request.keep_alive
-        self._request = request
-        self._their_state = State.SEND_BODY
-        self._our_state = State.SEND_RESPONSE
+        self._sides.take(Step.REQUEST)
+        if not request.keep_alive:
+            self._sides.disable_persistence()
         return request
 
     def _read_body(self) -> Data | EndOfMessage | None:
         if self._chunked_guard is not None:
-            return self._read_chunked(self._chunked_guard)
-        if self._body_remaining == 0:
+            return self._read_chunked_body(self._chunked_guard)
+        if self._remaining == 0:
             return self._end_message(EndOfMessage())
         if not self._buffer:
             return None
-        data = bytes(self._buffer[: self._body_remaining])
-        del self._buffer[: len(data)]
-        self._body_remaining -= len(data)
         self._expects_continue = False
+        data = self._take(self._remaining)
+        self._remaining -= len(data)
         return Data(data)
 
-    def _read_chunked(self, guard: ChunkedGuard) -> Data | EndOfMessage | None:
-        assert self._engine is not None
+    def _take(self, count: int) -> bytes:
+        """Cut at most ``count`` octets from the front of the buffer."""
+        if len(self._buffer) <= count:
+            data = bytes(self._buffer)
+            self._buffer.clear()
+        else:
+            data = bytes(self._buffer[:count])
+            del self._buffer[:count]
+        return data
+
+    def _read_chunked_body(self, guard: ChunkedGuard) -> Data | EndOfMessage | None:
+        assert self._engine is not None, "a body is read after its head"
         if self._buffer:
             self._expects_continue = False
         while good := guard.take(self._buffer):
             event = self._engine.read_chunked(good)
-            if type(event) is EndOfMessage:
+            if isinstance(event, EndOfMessage):
                 return self._end_message(event)
             if event is not None:
                 return event
         return None
 
     def _end_message(self, event: EndOfMessage) -> EndOfMessage:
-        self._expects_continue = False
-        self._their_state = State.DONE if self._persistent else State.MUST_CLOSE
+        self._engine = None
+        self._sides.take(Step.REQUEST_END)
         return event
 
     def start_next_cycle(self) -> None:
-        """Get ready for the next request; both sides must be DONE."""
-        if self._our_state is not State.DONE or self._their_state is not State.DONE:
-            raise LocalProtocolError(f"the connection cannot be used again: {self!r}")
-        self._our_state = self._their_state = State.IDLE
-        self._reset()
+        """Get ready for the next request. Raises LocalProtocolError unless both sides are DONE."""
+        self._sides.start_next_cycle()
+        self._forget_message()
 
-    # Writing
+    # Writing; the first four are what a Responder tells (``responder.ResponseSide``)
 
     def response_started(self, close: bool) -> bool:
-        """A final head goes out; returns whether the connection can go on after it."""
-        self._require_our_state(State.SEND_RESPONSE)
-        if close or self.they_are_waiting_for_100_continue:
-            self._persistent = False
+        """A final head goes out; returns whether the connection persists after it.
+
+        It does not when the client still waits for 100 Continue: having our answer, it may send
+        the body or leave it, and nobody could tell a body from the next request.
+        """
+        is_last = close or self.they_are_waiting_for_100_continue
+        self._sides.take(Step.HEAD)
         self._expects_continue = False
-        self._our_state = State.SEND_BODY
-        if not self._persistent and self._their_state is State.DONE:
-            self._their_state = State.MUST_CLOSE
-        return self._persistent
+        if is_last:
+            self._sides.disable_persistence()
+        return self._sides.persistent
 
     def response_ended(self) -> None:
         """The last octet of the response goes out."""
-        self._require_our_state(State.SEND_BODY)
-        self._our_state = State.DONE if self._persistent else State.MUST_CLOSE
+        self._sides.take(Step.END)
 
-    def response_failed(self) -> None:
+    def response_broken(self) -> None:
         """The response that was begun cannot be completed."""
-        self._our_state = State.ERROR
-        self._persistent = False
+        self._sides.take(Step.BREAK)
 
     def informational_sent(self) -> None:
         """An interim response goes out."""
-        self._require_our_state(State.SEND_RESPONSE)
+        self._sides.take(Step.INTERIM)
         self._expects_continue = False
 
-    def _require_our_state(self, state: State) -> None:
-        if self._our_state is not state:
-            raise LocalProtocolError(f"this cannot be sent now: {self!r}")
-
     def send(self, event: SendEvent) -> bytes:
-        """The bytes of one event, as h11 does it; framed by a Responder like everything else."""
+        """The octets of one event, as with h11; a Responder frames them. No Date is added."""
         if isinstance(event, (Data, EndOfMessage)):
             if self._responder is None:
-                raise LocalProtocolError("the response has not been started")
+                raise LocalProtocolError("no response has been sent that this could belong to")
             if isinstance(event, Data):
                 return b"".join(self._responder.send(event.data, more=True))
             return b"".join(self._responder.end(event.headers))
@@ -245,17 +237,15 @@ class Connection:
         if isinstance(event, InformationalResponse):
             return responder.informational(event.status_code, event.headers)
         responder.start(event.status_code, event.headers, event.reason, date=b"")
+        head = responder.send(b"", more=True)
         self._responder = responder
-        return b"".join(responder.send(b"", more=True))
+        return b"".join(head)
 
     def refuse(self, status: int, detail: str, date: bytes) -> bytes:
-        """The whole bytes of an error response; the connection ends with it.
+        """All octets of an error response, with which the connection ends.
 
         Raises LocalProtocolError when a response has begun, for then there is no place for it.
         """
-        if self._our_state not in (State.IDLE, State.SEND_RESPONSE):
-            raise LocalProtocolError(f"an error response cannot be sent now: {self!r}")
-        self._persistent = False
-        self._our_state = State.MUST_CLOSE
+        self._sides.take(Step.REFUSAL)
         is_head = self._request is not None and self._request.method == b"HEAD"
         return error_response(status, detail, date, wants_body=not is_head)

@@ -1,10 +1,10 @@
 """The engine: what parses everything that has a grammar.
 
 An engine reads *one* request and is thrown away, so nothing of a message can outlive it. It is
-given what the guard has let through: one whole head, then, if the body is chunked, chunk framing
-that was checked line by line. A counted body has no grammar and does not pass through it.
+given what the guards have let through: one whole head, then, if the body is chunked, framing that
+was checked line by line. A counted body has no grammar and does not pass through it.
 
-h11 is the reference and runs everywhere. Another engine needs the two functions of ``Engine``,
+h11 is the reference and runs everywhere. Another engine needs the two methods of ``Engine`` and
 nothing else; which one a connection uses is decided by ``new_engine``.
 """
 
@@ -22,7 +22,7 @@ class Engine(Protocol):
     """Reads one request. Raises RemoteProtocolError for what it does not accept."""
 
     def read_head(self, head: bytes) -> tuple[bytes, bytes, bytes, Headers]:
-        """Method, target, version (``b"1.1"``) and fields, names in lower case.
+        """Method, target, version (``b"1.1"``) and fields, their names in lower case.
 
         ``head`` is everything up to and including the empty line.
         """
@@ -44,27 +44,33 @@ class H11Engine:
         self._connection = h11.Connection(h11.SERVER)
 
     def read_head(self, head: bytes) -> tuple[bytes, bytes, bytes, Headers]:
-        self._connection.receive_data(head)
-        event = self._next_event()
+        event = self._next_event(head)
         if type(event) is not h11.Request:
-            raise RemoteProtocolError("the request head is malformed")
+            raise RemoteProtocolError("The request head is malformed.")
+        # raw_items() is many times faster than iterating over h11's Headers.
         fields = [(name.lower(), value) for name, value in event.headers.raw_items()]
         return event.method, event.target, event.http_version, fields
 
     def read_chunked(self, data: bytes) -> Data | EndOfMessage | None:
-        self._connection.receive_data(data)
+        event = self._next_event(data)
         content: list[bytes] = []
-        while type(event := self._next_event()) is h11.Data:
+        while type(event) is h11.Data:
             content.append(event.data)
+            event = self._next_event()
         if type(event) is h11.EndOfMessage:
             return EndOfMessage(list(event.headers))
         return Data(b"".join(content)) if content else None
 
-    def _next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+    def _next_event(self, data: bytes = b"") -> object:
         try:
+            if data:
+                self._connection.receive_data(data)
             return self._connection.next_event()
         except h11.RemoteProtocolError as error:
-            raise RemoteProtocolError(str(error), error.error_status_hint) from error
+            # h11's sentences quote what was sent; ours go back to the client and do not.
+            raise RemoteProtocolError(
+                "The request is malformed.", error.error_status_hint
+            ) from error
 
 
 def new_engine() -> Engine:

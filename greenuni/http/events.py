@@ -1,4 +1,4 @@
-"""The vocabulary of the wire: what a connection says, and what states its two sides can be in.
+"""The vocabulary of the wire: what a connection says, and the names of the states.
 
 Names and meanings are h11's, so that its documentation is ours:
 https://h11.readthedocs.io/en/latest/api.html
@@ -10,22 +10,9 @@ import enum
 from dataclasses import dataclass, field
 from typing import Final
 
+from greenuni.http.states import State
+
 Headers = list[tuple[bytes, bytes]]
-
-
-class State(enum.Enum):
-    """Where one side of a connection is in the current request and response."""
-
-    IDLE = "idle"
-    SEND_RESPONSE = "send response"
-    SEND_BODY = "send body"
-    DONE = "done"
-    MUST_CLOSE = "must close"
-    CLOSED = "closed"
-    ERROR = "error"
-
-    def __repr__(self) -> str:
-        return self.name
 
 
 class Signal(enum.Enum):

@@ -1,90 +1,98 @@
-"""The fields of a response, as an application gives them: validated, and what they say of framing.
+"""The fields of a response, as an application gives them: judged, and what they say of framing.
 
-h11 lets through what the recipient of a response could read as something else (control
-characters in values, white space around them); here every octet of a name and value is judged
-before anything leaves, so a response can never be split.
+Every octet of a name and a value is judged before anything leaves, so a response can never be
+split. Applications are held to RFC 9110 5.5, but for white space around a value: it means nothing
+there (``Content-Security-Policy`` lists that end in ``"; "`` are common), and is cut off.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 from greenuni.errors import LocalProtocolError
-from greenuni.http import grammar
 from greenuni.http.events import Headers
+from greenuni.http.grammar import CONTROL, LENGTH, TOKEN
 
-# Fields about this connection, not about the response. They are the server's (PEP 3333 forbids
-# them to applications); dropping them serves frameworks that set them out of habit.
+# Fields about this connection, not about the response: they are the server's. PEP 3333 forbids them
+# to applications; dropping them serves frameworks that set them out of habit.
 _HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"transfer-encoding", b"upgrade")
 )
 _NOTED = _HOP_BY_HOP | {b"content-length", b"date", b"server"}
+# Framing in a trailer section would come too late to be one (RFC 9110 6.5.1).
+_NOT_IN_TRAILERS = _HOP_BY_HOP | {b"content-length", b"host", b"trailer"}
 
 
-@dataclass(slots=True)
 class ResponseFields:
-    """The fields that will be sent as they are, and what was noted in them."""
+    """The fields that go out as they are, and what was noted in the others."""
 
-    headers: Headers = field(default_factory=list)
-    content_length: int | None = None
-    has_date: bool = False
-    has_server: bool = False
-    close: bool = False  # the application asked for Connection: close
+    __slots__ = ("content_length", "has_date", "has_server", "headers", "wants_close")
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """Raises LocalProtocolError that names the field at fault."""
+        self.headers: Headers = []
+        self.content_length: int | None = None
+        self.has_date = False
+        self.has_server = False
+        self.wants_close = False  # the application set Connection: close
+        for name, lowered, value in _judged(headers):
+            if lowered not in _NOTED or self._note(lowered, value):
+                self.headers.append((name, value))
+
+    def __repr__(self) -> str:
+        return f"<ResponseFields {self.headers!r} content_length={self.content_length}>"
+
+    def _note(self, name: bytes, value: bytes) -> bool:
+        """Remember what the field says; whether it is to go out as it is."""
+        if name == b"date":
+            self.has_date = True
+        elif name == b"server":
+            self.has_server = True
+        elif name == b"content-length":
+            if self.content_length is not None:
+                raise LocalProtocolError("the response has more than one 'Content-Length' header")
+            if not LENGTH.fullmatch(value):
+                raise LocalProtocolError("response header 'Content-Length' is not a number")
+            self.content_length = int(value)
+            return False
+        elif name == b"connection":
+            options = value.lower().split(b",")
+            self.wants_close |= any(option.strip(b" \t") == b"close" for option in options)
+        return name not in _HOP_BY_HOP
 
 
-def read_fields(headers: Iterable[tuple[bytes, bytes]]) -> ResponseFields:
-    """Judge the application's fields. Raises LocalProtocolError that names the field."""
-    fields = ResponseFields()
-    keep = fields.headers.append
-    for name, value in headers:
-        lowered = lower_name(name)
-        check_value(name, value)
-        if lowered not in _NOTED or _note(fields, lowered, value):
-            keep((name, value))
-    return fields
+def judge_trailers(trailers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """The trailer fields, if they are well formed and may stand there; else LocalProtocolError."""
+    judged = _judged(trailers)
+    for name, lowered, _ in judged:
+        if lowered in _NOT_IN_TRAILERS:
+            raise LocalProtocolError(f"{_shown(name)} cannot be a trailer of the response")
+    return [(name, value) for name, _, value in judged]
 
 
-def _note(fields: ResponseFields, name: bytes, value: bytes) -> bool:
-    """Remember what the field says; whether it is to be sent as it is."""
-    if name == b"date":
-        fields.has_date = True
-    elif name == b"server":
-        fields.has_server = True
-    elif name == b"content-length":
-        if fields.content_length is not None:
-            raise LocalProtocolError("the response has more than one 'Content-Length' header")
-        if not grammar.digits.fullmatch(value):
-            raise LocalProtocolError("response header 'Content-Length' is not a number")
-        fields.content_length = int(value)
-        return False
-    elif name == b"connection":
-        tokens = [token.strip(b" \t") for token in value.lower().split(b",")]
-        fields.close = fields.close or b"close" in tokens
-    return name not in _HOP_BY_HOP
+def _judged(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes, bytes]]:
+    """Name, name in lower case, and value without outer white space, of every field."""
+    try:
+        judged = [(name, _lower_name(name), value.strip(b" \t")) for name, value in headers]
+    except (AttributeError, TypeError, ValueError) as error:
+        raise LocalProtocolError("the response headers are not pairs of bytes") from error
+    for name, _, value in judged:
+        if CONTROL.search(value):
+            raise LocalProtocolError(
+                f"response header {_shown(name)} has a control character in its value"
+            )
+    return judged
 
 
 @lru_cache(maxsize=512)
-def lower_name(name: bytes) -> bytes:
-    """The name in lower case, if it is one. Cached: an application uses few names."""
+def _lower_name(name: bytes) -> bytes:
+    """The name in lower case, if it is one. Cached, for an application uses few names."""
     if not isinstance(name, bytes):
         raise LocalProtocolError(f"response header name {name!r} is not bytes")
-    if not grammar.token.fullmatch(name):
+    if not TOKEN.fullmatch(name):
         raise LocalProtocolError(f"response header name {_shown(name)} is not a token")
     return name.lower()
-
-
-def check_value(name: bytes, value: bytes) -> None:
-    """Raise LocalProtocolError unless ``value`` is a field-value (RFC 9110 5.5)."""
-    if not isinstance(value, bytes):
-        raise LocalProtocolError(f"response header {_shown(name)} has a value that is not bytes")
-    if grammar.control.search(value):
-        raise LocalProtocolError(
-            f"response header {_shown(name)} has a control character in its value"
-        )
-    if value != value.strip(b" \t"):
-        raise LocalProtocolError(f"response header {_shown(name)} has white space around its value")
 
 
 def _shown(name: bytes) -> str:

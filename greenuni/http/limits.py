@@ -1,11 +1,11 @@
-"""How much of a request we are willing to read. Counted by the guard, before any engine."""
+"""How much of a request we are willing to read. Counted by the guards, before any engine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-# The whole head, whatever the settings say: 0 switches a setting off, not this.
-HEAD_MAXIMUM = 1024 * 1024
+# A whole head or trailer section, whatever the settings say: 0 switches a setting off, not this.
+SECTION_MAXIMUM = 1024 * 1024
 FIELDS_MAXIMUM = 32768
 
 # The largest body that can be announced: what a signed 64 bit number holds, so that nobody behind
@@ -19,9 +19,10 @@ DISCARD_LIMIT = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes in bytes, without the CRLF of a line; 0 is no limit of its own.
+    """Sizes in bytes without the CRLF of a line; 0 stands for the largest that is possible.
 
-    ``fields`` is a count, for the header section and again for the trailer section.
+    ``fields`` is a count, for the header section and again for a trailer section. As with
+    gunicorn, one above FIELDS_MAXIMUM is FIELDS_MAXIMUM.
     """
 
     request_line: int = 4094
@@ -32,5 +33,10 @@ class Limits:
     def __post_init__(self) -> None:
         if min(self.request_line, self.fields, self.field_size, self.body) < 0:
             raise ValueError(f"a limit cannot be negative: {self!r}")
-        if self.fields > FIELDS_MAXIMUM:
-            raise ValueError(f"fields cannot be more than {FIELDS_MAXIMUM}: {self!r}")
+        self._set("request_line", self.request_line or SECTION_MAXIMUM)
+        self._set("fields", min(self.fields or FIELDS_MAXIMUM, FIELDS_MAXIMUM))
+        self._set("field_size", self.field_size or SECTION_MAXIMUM)
+        self._set("body", self.body or LENGTH_MAXIMUM)
+
+    def _set(self, name: str, value: int) -> None:
+        object.__setattr__(self, name, value)

@@ -5,6 +5,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 
+# More proxies than anybody has in a row. A client can send trusted addresses by the thousand, and
+# each costs a look at the list.
+HOPS_MAXIMUM = 32
+
+_SCHEMES = {b"http": "http", b"https": "https"}
+
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -54,19 +60,20 @@ class TrustedProxies:
         Call only when ``trusts(peer)``. Without a usable header the answer is what was given.
         """
         forwarded_for: list[bytes] = []
+        forwarded_proto = b""
         for name, value in headers:
             if name == b"x-forwarded-for":
                 forwarded_for.append(value)
             elif name == b"x-forwarded-proto":
-                last = value.rpartition(b",")[2].strip(b" \t").lower()
-                scheme = {b"http": "http", b"https": "https"}.get(last, scheme)
-        if not forwarded_for:
-            return peer, scheme
-        return self._walk(peer, b",".join(forwarded_for).split(b",")), scheme
+                forwarded_proto = value
+        if forwarded_for:
+            peer = self._walk(peer, b",".join(forwarded_for))
+        last_proto = forwarded_proto.rpartition(b",")[2].strip(b" \t").lower()
+        return peer, _SCHEMES.get(last_proto, scheme)
 
-    def _walk(self, peer: str | None, hops: list[bytes]) -> str | None:
+    def _walk(self, peer: str | None, forwarded_for: bytes) -> str | None:
         client = peer
-        for hop in reversed(hops):
+        for hop in reversed(forwarded_for.rsplit(b",", HOPS_MAXIMUM)[-HOPS_MAXIMUM:]):
             address = _maybe_address(_without_port(hop.decode("latin-1").strip(" \t")))
             if address is None:
                 break

@@ -1,8 +1,11 @@
 """The request, and the policy on it: one place decides what its fields mean for the wire.
 
-Content-Length, Transfer-Encoding and Host are read here and nowhere else. They are read from the
-head as it came, before the engine: an engine may repair (h11 folds ``5, 5`` into ``5``), and what
-was repaired can no longer be refused.
+Host, Content-Length, Transfer-Encoding, Expect and Connection are read here and nowhere else. They
+are read from the head as it came, before the engine: an engine may repair (h11 folds ``5, 5`` into
+``5``), and what was repaired can no longer be refused.
+
+Looking a field up in the head as bytes is cheaper than splitting all of them, and exact: the guard
+has refused white space before a colon, folding, and any CR or LF within a line.
 """
 
 from __future__ import annotations
@@ -11,13 +14,20 @@ import re
 from dataclasses import dataclass
 
 from greenuni.errors import RemoteProtocolError
-from greenuni.http import grammar
 from greenuni.http.engine import Engine
 from greenuni.http.events import Headers
-from greenuni.http.limits import LENGTH_MAXIMUM, Limits
+from greenuni.http.grammar import HOST, LENGTH, TOKEN_TEXT
+from greenuni.http.limits import Limits
 from greenuni.http.target import parse_target
 
-_transfer_codings = re.compile(grammar.TOKEN + rb"(?:[ \t]*,[ \t]*" + grammar.TOKEN + rb")*")
+_CODINGS = re.compile(TOKEN_TEXT + rb"(?:[ \t]*,[ \t]*" + TOKEN_TEXT + rb")*")
+
+_HOST = b"\r\nhost:"
+_CONTENT_LENGTH = b"\r\ncontent-length:"
+_CONTENT_TYPE = b"\r\ncontent-type:"
+_TRANSFER_ENCODING = b"\r\ntransfer-encoding:"
+_EXPECT = b"\r\nexpect:"
+_CONNECTION = b"\r\nconnection:"
 
 
 @dataclass(slots=True)
@@ -55,10 +65,13 @@ def read_request(head: bytes, engine: Engine, limits: Limits) -> Request:
 
     Raises RemoteProtocolError: 400, 413, 417 or 501.
     """
-    fields = _RawFields(head)
-    is_current = head[head.index(b"\r\n") - 3 :].startswith(b"1.1")
-    _check_host(fields, is_current)
-    content_length, chunked = _read_framing(fields, is_current, limits)
+    text = head.lower()
+    is_current = head[head.index(b"\r\n") - 1] == ord("1")  # HTTP/1.1 and not HTTP/1.0
+    _check_single_fields(text, is_current)
+    content_length: int | None = _read_content_length(text, limits)
+    if chunked := _TRANSFER_ENCODING in text:
+        _check_transfer_encoding(text, is_current)
+        content_length = None
     method, target, version, headers = engine.read_head(head)
     form = parse_target(method, target)
     if form.authority is not None:
@@ -73,88 +86,62 @@ def read_request(head: bytes, engine: Engine, limits: Limits) -> Request:
         query=form.query,
         content_length=content_length,
         chunked=chunked,
-        expect_continue=_read_expectation(fields, is_current),
-        keep_alive=is_current and not fields.has_token(b"\r\nconnection:", b"close"),
+        expect_continue=_EXPECT in text and is_current and _expects_continue(text),
+        keep_alive=is_current and not (_CONNECTION in text and _wants_close(text)),
     )
 
 
-class _RawFields:
-    """Looks fields up in a head by counting, which is cheaper than splitting all of them.
-
-    Names are given as ``b"\\r\\nname:"``; that finds exactly the fields of that name, because the
-    guard has refused white space before the colon, folding, and any CR or LF inside a line.
-    """
-
-    __slots__ = ("_text",)
-
-    def __init__(self, head: bytes) -> None:
-        self._text = head.lower()
-
-    def count(self, name: bytes) -> int:
-        return self._text.count(name)
-
-    def values(self, name: bytes) -> list[bytes]:
-        """The values of all fields of that name, in lower case, without outer white space."""
-        text = self._text
-        found: list[bytes] = []
-        start = text.find(name)
-        while start >= 0:
-            end = text.index(b"\r\n", start + 2)
-            found.append(text[start + len(name) : end].strip(b" \t"))
-            start = text.find(name, end)
-        return found
-
-    def has_token(self, name: bytes, token: bytes) -> bool:
-        """Whether a comma-separated field has that member."""
-        if name not in self._text:
-            return False
-        members = b",".join(self.values(name)).split(b",")
-        return any(member.strip(b" \t") == token for member in members)
+def _values(text: bytes, field: bytes) -> list[bytes]:
+    """The values of all fields of that name, without outer white space."""
+    found: list[bytes] = []
+    start = text.find(field)
+    while start >= 0:
+        end = text.index(b"\r\n", start + 2)
+        found.append(text[start + len(field) : end].strip(b" \t"))
+        start = text.find(field, end)
+    return found
 
 
-def _check_host(fields: _RawFields, is_current: bool) -> None:
-    """Exactly one valid Host, which only HTTP/1.0 may leave out (RFC 9112 3.2)."""
-    hosts = fields.values(b"\r\nhost:")
-    if len(hosts) > 1:
-        raise RemoteProtocolError("The request has more than one Host field.")
+def _check_single_fields(text: bytes, is_current: bool) -> None:
+    """One valid Host, which only HTTP/1.0 may leave out (RFC 9112 3.2); one Content-Type."""
+    hosts = _values(text, _HOST)
     if not hosts:
         if is_current:
             raise RemoteProtocolError("The request has no Host field.")
-    elif not grammar.host.fullmatch(hosts[0]):
+    elif len(hosts) > 1:
+        raise RemoteProtocolError("The request has more than one Host field.")
+    elif not HOST.fullmatch(hosts[0]):
         raise RemoteProtocolError("The Host field is not a valid host and port.")
-    if fields.count(b"\r\ncontent-type:") > 1:
+    if text.count(_CONTENT_TYPE) > 1:
         raise RemoteProtocolError("The request has more than one Content-Type field.")
 
 
-def _read_framing(fields: _RawFields, is_current: bool, limits: Limits) -> tuple[int | None, bool]:
-    """Content length (None when chunked) and whether chunked (RFC 9112 6)."""
-    lengths = fields.values(b"\r\ncontent-length:")
-    codings = fields.values(b"\r\ntransfer-encoding:")
-    if codings:
-        if lengths:
-            raise RemoteProtocolError("The request has Transfer-Encoding and Content-Length.")
-        if not is_current:
-            raise RemoteProtocolError("HTTP/1.0 has no Transfer-Encoding.")
-        _check_codings(codings)
-        return None, True
-    if not lengths:
-        return 0, False
+def _read_content_length(text: bytes, limits: Limits) -> int:
+    """The announced length, 0 without one (RFC 9112 6.2)."""
+    if _CONTENT_LENGTH not in text:
+        return 0
+    lengths = _values(text, _CONTENT_LENGTH)
     if len(lengths) > 1:
         raise RemoteProtocolError("The request has more than one Content-Length field.")
-    if not grammar.digits.fullmatch(lengths[0]):
+    if not LENGTH.fullmatch(lengths[0]):
         raise RemoteProtocolError("The Content-Length is not a number of at most 19 digits.")
     length = int(lengths[0])
-    if length > (limits.body or LENGTH_MAXIMUM):
+    if length > limits.body:
         raise RemoteProtocolError("The request body is too large.", 413)
-    return length, False
+    return length
 
 
-def _check_codings(values: list[bytes]) -> None:
-    """Exactly ``chunked``; another coding that is well formed is 501 (RFC 9112 6.1)."""
+def _check_transfer_encoding(text: bytes, is_current: bool) -> None:
+    """Exactly ``chunked``, alone; another coding that is well formed is 501 (RFC 9112 6.1)."""
+    if _CONTENT_LENGTH in text:
+        raise RemoteProtocolError("The request has Transfer-Encoding and Content-Length.")
+    if not is_current:
+        raise RemoteProtocolError("The request has Transfer-Encoding, which HTTP/1.0 has not.")
+    values = _values(text, _TRANSFER_ENCODING)
     if values == [b"chunked"]:
         return
     joined = b",".join(values)
-    if not _transfer_codings.fullmatch(joined):
+    if not _CODINGS.fullmatch(joined):
         raise RemoteProtocolError("The Transfer-Encoding is malformed.")
     codings = [coding.strip(b" \t") for coding in joined.split(b",")]
     if b"chunked" in codings[:-1]:
@@ -162,11 +149,13 @@ def _check_codings(values: list[bytes]) -> None:
     raise RemoteProtocolError("The only transfer coding supported is chunked.", 501)
 
 
-def _read_expectation(fields: _RawFields, is_current: bool) -> bool:
-    """Whether the client waits for 100 Continue; HTTP/1.0 cannot (RFC 9110 10.1.1)."""
-    expectations = fields.values(b"\r\nexpect:") if is_current else []
-    if not expectations:
-        return False
-    if expectations != [b"100-continue"]:
+def _expects_continue(text: bytes) -> bool:
+    """Whether the client waits for 100 Continue; no other expectation exists (RFC 9110 10.1.1)."""
+    if _values(text, _EXPECT) != [b"100-continue"]:
         raise RemoteProtocolError("The only expectation supported is 100-continue.", 417)
     return True
+
+
+def _wants_close(text: bytes) -> bool:
+    options = b",".join(_values(text, _CONNECTION)).split(b",")
+    return any(option.strip(b" \t") == b"close" for option in options)

@@ -1,11 +1,11 @@
 """The guard of heads and trailers: what no engine may see, found while it arrives.
 
 A *section* is lines that end in CRLF and an empty line after them: the head of a request, or the
-trailer section of a chunked body. ``find_end`` is called whenever bytes have been added; it looks
-at new bytes only, so that a peer that sends one octet at a time costs no more than one that sends
+trailer section of a chunked body. ``take`` is called whenever bytes have been added; it looks at
+the new ones only, so a peer that sends one octet at a time costs no more than one that sends
 everything at once.
 
-A section that is whole is judged by one pattern over all of it. Only when that fails, or while
+A section that is whole is judged by one pattern over all of it. Only when that fails, and while
 the section is not whole yet, lines are looked at one by one, to find the sentence and the status.
 """
 
@@ -14,61 +14,96 @@ from __future__ import annotations
 import re
 
 from greenuni.errors import RemoteProtocolError
-from greenuni.http import grammar
-from greenuni.http.limits import HEAD_MAXIMUM, Limits
+from greenuni.http.grammar import CONTROL, FIELD_LINE, FIELD_LINE_TEXT, TOKEN_TEXT
+from greenuni.http.limits import SECTION_MAXIMUM, Limits
 
-_REQUEST_LINE = grammar.TOKEN + rb" [\x21-\x7e]+ HTTP/1\.[01]\r\n"
-_head = re.compile(_REQUEST_LINE + rb"(?:" + grammar.FIELD_LINE + rb")*\r\n")
-_trailers = re.compile(rb"(?:" + grammar.FIELD_LINE + rb")*\r\n")
+_FIELD_LINES_TEXT = rb"(?:" + FIELD_LINE_TEXT + rb"\r\n)*\r\n"
+_HEAD = re.compile(TOKEN_TEXT + rb" [\x21-\x7e]+ HTTP/1\.[01]\r\n" + _FIELD_LINES_TEXT)
+_TRAILERS = re.compile(_FIELD_LINES_TEXT)
+_REQUEST_LINE = re.compile(TOKEN_TEXT + rb" [\x21-\x7e]+ HTTP/([0-9]\.[0-9])")
+_NO_REQUEST_LINE_OCTET = re.compile(rb"[^\x20-\x7e]")
 
-_request_line = re.compile(rb"(" + grammar.TOKEN + rb") ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
-_field_line = re.compile(grammar.TOKEN + rb":" + grammar.FIELD_TEXT)
-_no_request_line_octet = re.compile(rb"[^\x20-\x7e]")
+_TLS_HANDSHAKE = 0x16  # the first octet of every TLS connection (RFC 8446 5.1)
+_OCTET_NAMES = {
+    b"\x00": "a NUL",
+    b"\n": "a line feed without a carriage return before it",
+    b"\r": "a carriage return without a line feed after it",
+}
 
 
 class SectionGuard:
-    """Finds the end of one section at the start of a buffer, and refuses what is malformed."""
+    """Cuts whole sections from the front of a buffer, one after the other.
 
-    __slots__ = ("_has_request_line", "_limits", "_line_start", "_lines", "_scanned")
+    Raises RemoteProtocolError: 400, 414 (request line), 431 (fields) or 505 (version).
+    """
+
+    __slots__ = (
+        "_blank_line_skipped",
+        "_limits",
+        "_line_start",
+        "_lines",
+        "_pattern",
+        "_request_lines",
+        "_scanned",
+    )
 
     def __init__(self, limits: Limits, has_request_line: bool) -> None:
         self._limits = limits
-        self._has_request_line = has_request_line
+        self._request_lines = int(has_request_line)
+        self._pattern = _HEAD if has_request_line else _TRAILERS
+        self._restart()
+
+    def _restart(self) -> None:
+        self._blank_line_skipped = False
         self._scanned = 0  # octets that need not be looked at again
         self._line_start = 0  # of the line that is not whole yet
         self._lines = 0  # whole lines before it
 
     def __repr__(self) -> str:
-        kind = "head" if self._has_request_line else "trailers"
-        return f"<SectionGuard {kind} lines={self._lines} scanned={self._scanned}>"
+        kind = "head" if self._request_lines else "trailers"
+        return f"<SectionGuard of {kind} lines={self._lines} scanned={self._scanned}>"
 
-    def find_end(self, buffer: bytearray) -> int:
-        """The length of the section with its empty line, or -1 when it is not whole yet.
+    def take(self, buffer: bytearray) -> bytes:
+        """The section with its empty line, cut from ``buffer``; empty when it is not whole yet."""
+        if not buffer:
+            return b""
+        if self._request_lines and not self._blank_line_skipped and buffer.startswith(b"\r\n"):
+            # RFC 9112 2.2: ignore at least one empty line before a request line. One is all.
+            self._blank_line_skipped = True
+            self._scanned = 0
+            del buffer[:2]
+        end = self._find_end(buffer)
+        if not 0 < end <= SECTION_MAXIMUM:
+            self._check_incomplete(buffer)
+            return b""
+        section = bytes(buffer[:end])
+        self._check_whole(section)
+        del buffer[:end]
+        self._restart()
+        return section
 
-        Raises RemoteProtocolError: 400, 414 (request line), 431 (fields) or 505 (version).
-        """
-        if not self._has_request_line and buffer.startswith(b"\r\n"):
+    def _find_end(self, buffer: bytearray) -> int:
+        if not self._request_lines and buffer.startswith(b"\r\n"):
             return 2
         found = buffer.find(b"\r\n\r\n", max(0, self._scanned - 3))
-        if found < 0 or found + 4 > HEAD_MAXIMUM:
-            self._check_incomplete(buffer)
-            return -1
-        end = found + 4
-        self._check_whole(bytes(buffer[:end]))
-        return end
+        return found + 4 if found >= 0 else 0
 
     def _check_whole(self, section: bytes) -> None:
-        pattern = _head if self._has_request_line else _trailers
         limits = self._limits
+        matches = self._pattern.fullmatch(section) is not None
+        fields = section.count(b"\n") - 1 - self._request_lines
+        size = len(section)
         if (
-            pattern.fullmatch(section)
-            and len(section) <= limits.request_line
-            and len(section) <= limits.field_size
-            and section.count(b"\n") - 1 - self._has_request_line <= limits.fields
+            matches
+            and fields <= limits.fields
+            and size <= limits.request_line
+            and size <= limits.field_size
         ):
             return
         for number, line in enumerate(section[:-4].split(b"\r\n")):
             self._check_line(number, line)
+        if not matches:
+            raise RemoteProtocolError("The request head is malformed.")
 
     def _check_incomplete(self, buffer: bytearray) -> None:
         """Refuse as early as possible, in time linear in what is new."""
@@ -79,71 +114,70 @@ class SectionGuard:
             position = self._line_start = line_end + 2
         self._check_rest(bytes(buffer[position:]))
         self._check_size(self._lines, len(buffer) - self._line_start - buffer.endswith(b"\r"))
-        self._scanned = len(buffer)
-        if len(buffer) > HEAD_MAXIMUM:
+        if len(buffer) > SECTION_MAXIMUM:
             raise RemoteProtocolError("The request head is too large.", 431)
+        self._scanned = len(buffer)
 
     def _check_rest(self, octets: bytes) -> None:
-        """The new octets of a line that is not whole yet; its last may be the CR of a CRLF."""
+        """New octets of a line that is not whole yet; a CR at their end may begin a CRLF."""
         if octets.endswith(b"\r"):
             octets = octets[:-1]
-        if self._is_request_line(self._lines):
+        if self._lines < self._request_lines:
             _check_request_line_octets(octets)
-        elif grammar.control.search(octets):
-            _refuse_control(octets)
+        elif CONTROL.search(octets):
+            raise _control_refused(octets)
 
     def _check_line(self, number: int, line: bytes) -> None:
         self._check_size(number, len(line))
-        if self._is_request_line(number):
+        if number < self._request_lines:
             _check_request_line(line)
-        else:
+        elif line:
             _check_field_line(line)
 
     def _check_size(self, number: int, size: int) -> None:
+        """``size`` octets of the line with that ``number`` have come; it may be whole or not."""
         limits = self._limits
-        if self._is_request_line(number):
-            if limits.request_line and size > limits.request_line:
+        if number < self._request_lines:
+            if size > limits.request_line:
                 raise RemoteProtocolError(
                     f"The request line is longer than {limits.request_line} bytes.", 414
                 )
-            return
-        if limits.field_size and size > limits.field_size:
+        elif size > limits.field_size:
             raise RemoteProtocolError(
                 f"A header field is longer than {limits.field_size} bytes.", 431
             )
-        fields = number + 1 - self._has_request_line
-        if size and fields > limits.fields:
+        elif size and number - self._request_lines >= limits.fields:
             raise RemoteProtocolError(f"There are more than {limits.fields} header fields.", 431)
-
-    def _is_request_line(self, number: int) -> bool:
-        return self._has_request_line and number == 0
-
-
-def _check_request_line_octets(octets: bytes) -> None:
-    if _no_request_line_octet.search(octets):
-        if grammar.control.search(octets):
-            _refuse_control(octets)
-        raise RemoteProtocolError("The request line has an octet that is not printable ASCII.")
 
 
 def _check_request_line(line: bytes) -> None:
-    match = _request_line.fullmatch(line)
+    """``method SP request-target SP HTTP-version`` (RFC 9112 3)."""
+    match = _REQUEST_LINE.fullmatch(line)
     if match is None:
         _check_request_line_octets(line)
         raise RemoteProtocolError("The request line is not 'METHOD target HTTP/1.1'.")
-    if match[3] != b"1" or match[4] not in b"01":
-        version = f"{match[3].decode()}.{match[4].decode()}"
-        raise RemoteProtocolError(f"HTTP/{version} is not supported here.", 505)
+    if match[1] not in (b"1.1", b"1.0"):
+        raise RemoteProtocolError(f"HTTP/{match[1].decode()} is not supported on this port.", 505)
+
+
+def _check_request_line_octets(octets: bytes) -> None:
+    if not _NO_REQUEST_LINE_OCTET.search(octets):
+        return
+    if octets[0] == _TLS_HANDSHAKE:
+        raise RemoteProtocolError("The client speaks TLS to a port that speaks plain HTTP.")
+    if CONTROL.search(octets):
+        raise _control_refused(octets)
+    raise RemoteProtocolError("The request line has an octet that is not printable ASCII.")
 
 
 def _check_field_line(line: bytes) -> None:
     """``field-name ":" OWS field-value OWS`` and nothing else (RFC 9112 5)."""
-    if _field_line.fullmatch(line):
+    if FIELD_LINE.fullmatch(line):
         return
     if line.startswith((b" ", b"\t")):
         raise RemoteProtocolError("A header field is folded over more than one line.")
-    if grammar.control.search(line):
-        _refuse_control(line)
+    if CONTROL.search(line):
+        raise _control_refused(line)
     name, colon, _ = line.partition(b":")
     if not colon:
         raise RemoteProtocolError("A header line has no colon.")
@@ -152,10 +186,8 @@ def _check_field_line(line: bytes) -> None:
     raise RemoteProtocolError("A header field name is empty or not a token.")
 
 
-def _refuse_control(octets: bytes) -> None:
-    match = grammar.control.search(octets)
-    octet = match[0][0] if match else 0
-    names = {0: "a NUL", 10: "a line feed without a carriage return before it"}
-    names[13] = "a carriage return without a line feed after it"
-    what = names.get(octet, f"the control character 0x{octet:02x}")
-    raise RemoteProtocolError(f"The request head has {what}.")
+def _control_refused(octets: bytes) -> RemoteProtocolError:
+    """The error for the first control character in ``octets``."""
+    octet = CONTROL.findall(octets)[0]
+    name = _OCTET_NAMES.get(octet, f"the control character 0x{octet[0]:02x}")
+    return RemoteProtocolError(f"The request head has {name}.")

@@ -1,4 +1,4 @@
-"""The request target: which form, and what path, query and authority it means (RFC 9112 3.2)."""
+"""The request target: which form it has, and what path, query and host it means (RFC 9112 3.2)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from greenuni.errors import RemoteProtocolError
-from greenuni.http import grammar
+from greenuni.http.grammar import HOST
 
-_absolute_form = re.compile(rb"(?i:https?)://([^/?]*)([^?]*)(?:\?(.*))?")
+_ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?]*)([^?]*)(?:\?(.*))?")
 
 
 class Target(NamedTuple):
@@ -22,11 +22,14 @@ class Target(NamedTuple):
 
 
 def parse_target(method: bytes, target: bytes) -> Target:
-    """Split ``target`` by the form that it has; raise RemoteProtocolError where none is legal."""
+    """Split ``target`` by the form that it has.
+
+    Raises RemoteProtocolError: 400 where the form is not legal, 501 for CONNECT.
+    """
     if b"#" in target:
         raise RemoteProtocolError("The request target has a fragment.")
     if method == b"CONNECT":
-        raise RemoteProtocolError("CONNECT is not supported: this is not a proxy.", 501)
+        raise RemoteProtocolError("CONNECT is for proxies, and this is not one.", 501)
     if target.startswith(b"/"):
         raw_path, _, query = target.partition(b"?")
         return Target(raw_path, _decoded(raw_path), query)
@@ -34,20 +37,20 @@ def parse_target(method: bytes, target: bytes) -> Target:
         if method != b"OPTIONS":
             raise RemoteProtocolError("The request target * is for OPTIONS only.")
         return Target(b"*", b"*", b"")
-    return _parse_absolute(target)
+    return _parse_absolute_form(target)
 
 
-def _parse_absolute(target: bytes) -> Target:
-    match = _absolute_form.fullmatch(target)
+def _parse_absolute_form(target: bytes) -> Target:
+    match = _ABSOLUTE_FORM.fullmatch(target)
     if match is None:
         raise RemoteProtocolError("The request target is neither a path nor an http URL.")
     authority, raw_path, query = match.groups(default=b"")
-    if not grammar.host.fullmatch(authority):
+    if not HOST.fullmatch(authority):
         raise RemoteProtocolError("The request target has an invalid host.")
     raw_path = raw_path or b"/"
     return Target(raw_path, _decoded(raw_path), query, authority)
 
 
 def _decoded(raw_path: bytes) -> bytes:
-    """Percent-decoded once; an escape that is none stays as it is, as browsers send it."""
+    """Percent-decoded once. An escape that is none stays as it is: browsers do send ``/50%off``."""
     return unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path

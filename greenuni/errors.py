@@ -86,6 +86,12 @@ def user_traceback(error: BaseException) -> str:
     return "".join(shown.format()).rstrip()
 
 
+def has_user_frames(error: BaseException) -> bool:
+    """Whether code that is neither ours nor the import machinery was running when ``error`` was raised."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(_is_user_code(frame.f_code.co_filename) for frame, _ in frames)
+
+
 def _keep_user_frames(shown: traceback.TracebackException, seen: set[int]) -> None:
     """Trim ``shown`` and the exceptions that it was raised from or that it groups."""
     seen.add(id(shown))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from greenuni.config.address import Address, FdAddress, TcpAddress, UnixAddress, parse_address
 from greenuni.config.applicable import check_applicable
-from greenuni.config.merge import read_config
+from greenuni.config.merge import asks_for, read_config
 from greenuni.config.settings import SETTINGS, Config
+from greenuni.config.show import render_config, render_given
 
 __all__ = [
     "SETTINGS",
@@ -14,7 +15,10 @@ __all__ = [
     "FdAddress",
     "TcpAddress",
     "UnixAddress",
+    "asks_for",
     "check_applicable",
     "parse_address",
     "read_config",
+    "render_config",
+    "render_given",
 ]

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import greenuni
 from greenuni.config.declare import Setting
-from greenuni.config.kinds import Seconds, nearest
+from greenuni.config.kinds import nearest
 from greenuni.config.settings import SETTINGS, settings_by_section
 from greenuni.config.sources import Given, Layer, Origin, Rank
 from greenuni.config.unsupported import BY_FLAG
@@ -206,16 +206,10 @@ def _help_of(setting: Setting) -> str:
     """The help sentence, the default with its unit, the variable."""
     facts = [f"${setting.environment}"] if setting.environment else []
     if setting.default not in (None, (), ""):
-        facts.insert(0, f"default: {default_of(setting)}")
+        facts.insert(0, f"default: {setting.display(setting.default)}")
     text = (
         f"{setting.help} ({', '.join(facts)})" if facts and not setting.is_switch else setting.help
     )
     if setting.default is True:
         text = f"do not {text}"
     return text.replace("%", "%%")
-
-
-def default_of(setting: Setting) -> str:
-    """The default with its unit, as people read it."""
-    unit = "s" if isinstance(setting.kind, Seconds) else setting.unit
-    return f"{setting.show(setting.default)} {unit}".rstrip()

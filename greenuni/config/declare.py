@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from greenuni.config.kinds import Kind, Switch
+from greenuni.config.kinds import Kind, Seconds, Switch
 
 METADATA_KEY = "greenuni"
 
@@ -90,6 +90,11 @@ class Setting:
     def show(self, value: Any) -> str:
         """A value of this setting, as a reader would write it."""
         return "none" if value is None else self.kind.show(value)
+
+    def display(self, value: Any) -> str:
+        """The value with its unit, as people read it: "75 s"."""
+        unit = "s" if isinstance(self.kind, Seconds) else self.unit
+        return f"{self.show(value)} {unit}".rstrip()
 
 
 def key_of(flag: str) -> str:

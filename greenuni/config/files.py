@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from greenuni.config.kinds import nearest
-from greenuni.config.python_names import given_by_python
+from greenuni.config.python_names import NOT_IN_FILES, given_by_python
 from greenuni.config.settings import KEYS
 from greenuni.config.sources import Given, Layer, Origin, Rank
 from greenuni.config.unsupported import BY_KEY
@@ -34,7 +34,6 @@ GUNICORN_FILE = "gunicorn.conf.py"
 PROJECT_FILE = "pyproject.toml"
 PROJECT_TABLE = "[tool.greenuni]"
 MODULE_NAME = "__config__"  # as gunicorn calls it
-NOT_IN_FILES = frozenset({"config"})
 
 
 def read_file(location: str | None, directory: Path) -> Layer:
@@ -117,7 +116,7 @@ def _given_by_table(table: Mapping[str, Any], place: str) -> Layer:
 
 def _check_foreign(name: str, raw: object, origin: Origin, layer: Layer) -> None:
     if name in NOT_IN_FILES:
-        raise ConfigError(f"{origin.subject()}: only the command line can name the file")
+        raise ConfigError(f"{origin.subject()}: this is for the command line only")
     entry = BY_KEY.get(name)
     if entry is None:
         guess = nearest(name, KEYS)

@@ -68,12 +68,11 @@ class Text(Kind):
 class Whole(Kind):
     """A whole number between two bounds, both included."""
 
-    type_name = "whole number"
-
     def __init__(self, least: int = 0, most: int | None = None, metavar: str = "N") -> None:
         self.least = least
         self.most = most
         self.metavar = metavar
+        self.type_name = f"whole number from {least}" + ("" if most is None else f" to {most}")
 
     def parse(self, raw: object) -> int:
         number = self._number(raw)
@@ -94,7 +93,9 @@ class Whole(Kind):
 class Workers(Whole):
     """A number of processes, or "auto", which the merge replaces by a number."""
 
-    type_name = 'whole number or "auto"'
+    def __init__(self, least: int) -> None:
+        super().__init__(least)
+        self.type_name += ', or "auto"'
 
     def parse(self, raw: object) -> int | str:  # type: ignore[override]  # resolved by the merge
         if raw == "auto":
@@ -108,11 +109,9 @@ class Workers(Whole):
 class FileMode(Whole):
     """Permission bits: 0o22, 022 and 18 in text; a number in a file."""
 
-    type_name = "permission bits"
-    metavar = "BITS"
-
     def __init__(self) -> None:
         super().__init__(0, 0o777, "BITS")
+        self.type_name = "permission bits"
 
     def _number(self, raw: object) -> int:
         if isinstance(raw, str) and re.fullmatch(r"0o?[0-7]+", raw):

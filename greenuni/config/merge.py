@@ -20,6 +20,7 @@ from greenuni.config.settings import SETTINGS, Config
 from greenuni.config.sources import Given, Layer, Origin, Rank
 from greenuni.errors import ConfigError
 
+COMMAND_LINE = "command line"
 LOCAL_HOST = "127.0.0.1"
 ANY_HOST = "0.0.0.0"
 
@@ -32,7 +33,7 @@ def read_config(arguments: Sequence[str], environ: Mapping[str, str], directory:
     whatever the current directory has become. Raises `ConfigError`.
     """
     start = Path(directory)
-    command_line = parse_arguments(arguments, Rank.COMMAND_LINE, "command line")
+    command_line = parse_arguments(arguments, Rank.COMMAND_LINE, COMMAND_LINE)
     in_environment = read_arguments(environ)
     located = command_line.values.get("config") or in_environment.values.get("config")
     file = read_file(located.parse() if located else None, start)
@@ -45,6 +46,13 @@ def read_config(arguments: Sequence[str], environ: Mapping[str, str], directory:
     config = draft.finish()
     check_config(config, start)
     return config
+
+
+def asks_for(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
+    """Whether a switch that no file may set is on, such as ``print_config``. Raises `ConfigError`."""
+    command_line = parse_arguments(arguments, Rank.COMMAND_LINE, COMMAND_LINE)
+    given = command_line.values.get(name) or read_arguments(environ).values.get(name)
+    return given is not None and given.parse() is True
 
 
 class Draft:

@@ -28,11 +28,11 @@ class Processors:
         return max(1, min(self.affinity, math.ceil(self.quota)))
 
     def arithmetic(self) -> str:
-        """The sentence behind the number, for the banner."""
+        """How the number comes about, for the banner."""
         usable = "1 CPU" if self.affinity == 1 else f"{self.affinity} CPUs"
         if self.quota is None:
-            return f"auto: {self.workers} of {usable} by affinity, no cgroup quota"
-        return f"auto: {self.workers}, the lesser of {usable} and a cgroup quota of {self.quota:g}"
+            return f"{self.workers}, as there is no cgroup quota on {usable} by affinity"
+        return f"{self.workers}, from {usable} by affinity and a cgroup quota of {self.quota:g}"
 
 
 def usable_processors() -> Processors:

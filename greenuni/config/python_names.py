@@ -19,7 +19,7 @@ from greenuni.errors import ConfigError
 CLOSE = 0.85  # "worker" is workers, "max_workers" and "timeout_str" are helpers
 PLAIN = (bool, int, float, str, list, tuple, dict)
 GENERIC = frozenset({"env", "name", "pid"})  # flags whose names anybody may use for something else
-HELPERS = frozenset({"config"})  # a setting of the command line only
+NOT_IN_FILES = frozenset({"config", "print_config", "check_config"})  # for the command line
 HELPERS_BESIDE_BIND = frozenset({"host", "port"})  # bind = f"{host}:{port}"
 
 
@@ -32,6 +32,8 @@ def given_by_python(variables: Mapping[str, object], place: str) -> Layer:
         setting = _setting_called(name, public)
         if setting is not None:
             layer.give(Given(setting, value, origin))
+        elif name in NOT_IN_FILES and value is True:
+            raise ConfigError(f"{origin.subject()}: this is for the command line only")
         elif name in GUNICORN_KEYS:
             layer.note(GUNICORN_KEYS[name].judge(origin.subject(), value))
     for name, value in public.items():
@@ -41,7 +43,7 @@ def given_by_python(variables: Mapping[str, object], place: str) -> Layer:
 
 
 def _setting_called(name: str, variables: Mapping[str, object]) -> Setting | None:
-    if name in HELPERS or (name in HELPERS_BESIDE_BIND and "bind" in variables):
+    if name in NOT_IN_FILES or (name in HELPERS_BESIDE_BIND and "bind" in variables):
         return None
     if name in SETTINGS:
         return SETTINGS[name]

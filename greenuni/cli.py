@@ -1,0 +1,126 @@
+"""The ``greenuni`` command: read the configuration, then print it, check it, or hand over to the arbiter.
+
+Exit status: 0 after an orderly end, 1 when the server cannot run (an address is taken ...), 2 for a mistake
+in the configuration, 3 when the application cannot be loaded or started.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from greenuni.config import (
+    Config,
+    asks_for,
+    check_applicable,
+    read_config,
+    render_config,
+    render_given,
+)
+from greenuni.config.commandline import USAGE
+from greenuni.errors import ConfigError, GreenuniError
+from greenuni.loader import load, prepare_imports
+from greenuni.shell import Application, Interface
+
+WINDOWS = (
+    "Greenuni forks its workers, which Windows cannot: run it under WSL or in a Linux container"
+)
+
+INTERFACE_NAMES = {Interface.WSGI: "WSGI", Interface.ASGI3: "ASGI", Interface.ASGI2: "ASGI 2"}
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command with ``arguments``, else those of the process. Ends the process."""
+    command = Command(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if sys.platform == "win32":
+            raise ConfigError(WINDOWS)
+        status = command.run()
+    except GreenuniError as error:
+        complain(error)
+        status = error.exit_status
+    sys.exit(status)
+
+
+def show_notes(config: Config) -> None:
+    """What the arbiter would log about the sources of the settings."""
+    for note in config.notes:
+        print(f"greenuni: note: {note}", file=sys.stderr)
+
+
+def complain(error: GreenuniError) -> None:
+    """Show a mistake: what the user's code raised, if it did, then one sentence."""
+    details = getattr(error, "details", "")
+    if details:
+        print(details.rstrip(), file=sys.stderr)
+    print(f"greenuni: error: {error}", file=sys.stderr)
+
+
+def load_application(config: Config) -> Application:
+    """Import the application in this process, as a worker would. Raises `GreenuniError`."""
+    for pair in config.raw_env:
+        name, _, value = pair.partition("=")
+        os.environ[name] = value
+    prepare_imports(config.chdir, config.app_dir, config.pythonpath)
+    app = load(str(config.wsgi_app), interface=config.interface, factory=config.factory)
+    check_applicable(config, app.interface)
+    return app
+
+
+class Command:
+    """One run of the command line, started in the current directory."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._arguments = list(arguments)
+        self._directory = os.getcwd()
+        self._has_entered = False
+
+    def __repr__(self) -> str:
+        return f"<Command {' '.join(self._arguments)!r} in {self._directory!r}>"
+
+    def run(self) -> int:
+        """Do what is asked for; returns the exit status. Raises `GreenuniError`."""
+        if asks_for("print_config", self._arguments, os.environ):
+            return self._print_config()
+        if asks_for("check_config", self._arguments, os.environ):
+            return self._check_config()
+        # These need a Unix, and reading the settings does not.
+        from greenuni.arbiter import run
+        from greenuni.worker import run_worker
+
+        return run(self.load_config, run_worker, load_application)
+
+    def load_config(self) -> Config:
+        """Read the configuration as it is now, at start and again at each HUP. Raises `ConfigError`.
+
+        The first time this enters ``chdir``, where relative paths of sockets and logs begin.
+        """
+        config = self._read()
+        if config.wsgi_app is None:
+            raise ConfigError("no application: name one, such as main:app", f"usage: {USAGE}")
+        if config.chdir is not None and not self._has_entered:
+            os.chdir(config.chdir)
+        self._has_entered = True
+        return config
+
+    def _read(self) -> Config:
+        return read_config(self._arguments, os.environ, self._directory)
+
+    def _print_config(self) -> int:
+        config = self._read()
+        show_notes(config)
+        print(render_config(config))
+        return 0
+
+    def _check_config(self) -> int:
+        """Load the configuration and the application, and say what would run."""
+        config = self.load_config()
+        show_notes(config)
+        app = load_application(config)
+        workers = "1 worker" if config.workers == 1 else f"{config.workers} workers"
+        print(f"configuration:\n{render_given(config)}")
+        print(f"application: {app.target}: {app.description}, {INTERFACE_NAMES[app.interface]}")
+        print(f"{workers} would serve it on {', '.join(map(str, config.addresses))}")
+        return 0

@@ -1,0 +1,341 @@
+"""One call of the application: start_response, iterating, close (PEP 3333).
+
+A ``Call`` is one request while the application has it. It runs in the thread that the application
+runs in, and owns the connection's output meanwhile; the loop takes both back when ``run`` has
+returned, and reads ``outcome``.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from types import TracebackType
+from typing import Any
+
+from greenuni.clock import Clock
+from greenuni.errors import LocalProtocolError
+from greenuni.http import Request, Responder
+from greenuni.observe.access import escape
+from greenuni.wsgi.environ import Environ
+from greenuni.wsgi.output import ClientDisconnected, Output
+from greenuni.wsgi.sendfile import FileWrapper, maybe_span
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+Fields = list[tuple[bytes, bytes]]
+
+JOIN_LIMIT = 64 * 1024  # bytes of a list of chunks that go out as one chunk
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+# PEP 3333, "Other HTTP Features": an application may not use these. Connection and Keep-Alive are
+# not among them: the wire drops both (and closes, if asked to), because applications set them out
+# of habit and mean no harm.
+_FORBIDDEN_FIELDS = frozenset(
+    (
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "trailers",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+_status = re.compile(r"([1-9][0-9]{2})(?: (.*))?", re.DOTALL)
+_request_id = re.compile(rb"[A-Za-z0-9._~+/=:-]{1,64}")
+
+
+class QuickStop(SystemExit):
+    """Raised inside the application, in the main thread, when the worker has to stop at once."""
+
+
+class Outcome(enum.Enum):
+    """What became of a call."""
+
+    UNFINISHED = "unfinished"
+    COMPLETE = "complete"  # the whole response was written, or is kept for the loop to write
+    ABORTED = "aborted"  # it broke off after its head had left; the client must notice
+    DISCONNECTED = "disconnected"  # the client is gone
+
+
+class Gateway:
+    """What all calls of a worker share."""
+
+    __slots__ = ("app", "clock", "closes", "log", "sendfile")
+
+    def __init__(
+        self, app: Callable[..., Any], log: logging.Logger, sendfile: bool, closes: bool
+    ) -> None:
+        self.app = app
+        self.log = log
+        self.sendfile = sendfile
+        self.closes = closes  # responses say Connection: close; true from the start of a drain
+        self.clock = Clock()
+
+    def __repr__(self) -> str:
+        return f"<Gateway to {self.app!r}{' closing' * self.closes}>"
+
+
+class Call:
+    """One request, and the application's response to it."""
+
+    __slots__ = ("_gateway", "client", "environ", "outcome", "output", "request", "responder")
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        request: Request,
+        environ: Environ,
+        responder: Responder,
+        output: Output,
+    ) -> None:
+        self._gateway = gateway
+        self.request = request
+        self.environ = environ
+        self.client: str = environ["REMOTE_ADDR"]  # before the application can change it
+        self.responder = responder
+        self.output = output
+        self.outcome = Outcome.UNFINISHED
+
+    def __repr__(self) -> str:
+        return f"<Call {self.label.decode('latin-1')} {self.outcome.value}>"
+
+    @property
+    def label(self) -> bytes:
+        """``GET /path``: what a log line calls this request."""
+        return self.request.method + b" " + self.request.raw_path
+
+    def run(self) -> None:
+        """Call the application and hand its response over. Raises QuickStop and nothing else."""
+        try:
+            self._respond()
+        except ClientDisconnected:
+            self.outcome = Outcome.DISCONNECTED
+        except QuickStop:
+            self.outcome = Outcome.ABORTED
+            raise
+        except BaseException as error:  # noqa: BLE001 - SystemExit of one request is not the server's
+            self._fail(error)
+
+    def _respond(self) -> None:
+        result = self._gateway.app(self.environ, self.start_response)
+        try:
+            self._send_result(result)
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+
+    # What the application calls
+
+    def start_response(
+        self,
+        status: str,
+        headers: list[tuple[str, str]],
+        exc_info: ExcInfo | None = None,
+    ) -> Callable[[bytes], None]:
+        """PEP 3333, "The start_response() Callable". Raises LocalProtocolError for misuse."""
+        responder = self.responder
+        if exc_info is not None:
+            try:
+                if responder.head_sent:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # or the traceback would hold this frame, and this frame it
+        elif responder.started:
+            raise LocalProtocolError("start_response was called again without exc_info")
+        code, reason = _encode_status(status)
+        gateway = self._gateway
+        responder.start(
+            code,
+            _encode_fields(headers),
+            reason,
+            date=gateway.clock.date(),
+            close=gateway.closes,
+        )
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """PEP 3333, "The write() Callable"."""
+        if data:
+            self._send(data, more=True)
+
+    # What goes out
+
+    def _send_result(self, result: Any) -> None:
+        if type(result) is list or type(result) is tuple:
+            chunks = _join_small(result)
+            if len(chunks) == 1:
+                self._send(chunks[0], more=False)
+                self.outcome = Outcome.COMPLETE
+                return
+            result = chunks
+        elif isinstance(result, FileWrapper):
+            if self._send_file(result):
+                self.outcome = Outcome.COMPLETE
+                return
+        elif result is None:
+            raise LocalProtocolError("the application returned None instead of an iterable")
+        self._send_chunks(result)
+        self.outcome = Outcome.COMPLETE
+
+    def _send_chunks(self, chunks: Iterable[bytes]) -> None:
+        """Chunk by chunk, as they come; no further than the response wants."""
+        responder = self.responder
+        for chunk in chunks:
+            # The head must not leave before there is something to send with it (PEP 3333).
+            if chunk:
+                self._send(chunk, more=True)
+                if responder.remaining == 0 or not responder.wants_body:
+                    break
+        self._require_started()
+        if parts := responder.end():
+            self._write(parts)
+
+    def _send(self, chunk: bytes, more: bool) -> None:
+        self._require_started()
+        if not isinstance(chunk, bytes):
+            raise LocalProtocolError(
+                f"the response body has a chunk of type {type(chunk).__name__} instead of bytes"
+            )
+        self._write(self.responder.send(chunk, more))
+
+    def _send_file(self, wrapper: FileWrapper) -> bool:
+        """Leave a file to the kernel; False when it has to be read like anything else."""
+        responder = self.responder
+        if not self._gateway.sendfile or not responder.started or responder.head_sent:
+            return False
+        span = maybe_span(wrapper) if responder.wants_body else None
+        if span is None:
+            return False
+        count = span.size if responder.remaining is None else responder.remaining
+        if count > span.size:
+            return False  # reading it ends in the error that says so
+        # A descriptor of our own: the application may close its file now, as after any response,
+        # in its own thread and context, however long the client takes to read.
+        fd = os.dup(span.fd)
+        try:
+            self._write(responder.passthrough(count))
+        except BaseException:
+            os.close(fd)
+            raise
+        self.output.write_file(fd, span.offset, count)
+        return True
+
+    def _write(self, parts: list[bytes]) -> None:
+        # Some bytes were lost when it was noticed, so it must not be forgotten, even if the
+        # application caught the exception.
+        if self.outcome is Outcome.DISCONNECTED:
+            raise ClientDisconnected("the client has gone")
+        try:
+            self.output.write(parts)
+        except ClientDisconnected:
+            self.outcome = Outcome.DISCONNECTED
+            raise
+
+    def _require_started(self) -> None:
+        if not self.responder.started:
+            raise LocalProtocolError("the application did not call start_response")
+
+    # When it fails
+
+    def _fail(self, error: BaseException) -> None:
+        request_id = self._request_id()
+        self._log_failure(error, request_id)
+        if self.outcome is not Outcome.UNFINISHED:
+            return  # the client is gone, or has it all and close() failed
+        responder = self.responder
+        if responder.head_sent:
+            self.outcome = Outcome.ABORTED
+            return
+        page = b"Internal Server Error\nRequest id: %s\n" % request_id
+        fields = [(b"Content-Type", b"text/plain; charset=utf-8")]
+        gateway = self._gateway
+        responder.start(500, fields, date=gateway.clock.date(), close=gateway.closes)
+        try:
+            self._write(responder.send(page, more=False))
+        except ClientDisconnected:
+            return
+        self.outcome = Outcome.COMPLETE
+
+    def _log_failure(self, error: BaseException, request_id: bytes) -> None:
+        traceback = _without_our_frames(error.__traceback__)
+        request = self.request
+        self._gateway.log.error(
+            "Error in the application: %s %s (request id %s)%s",
+            escape(request.method),
+            escape(request.raw_path),
+            request_id.decode("ascii"),
+            "" if traceback else f": {error}",
+            exc_info=(type(error), error, traceback) if traceback else None,
+        )
+
+    def _request_id(self) -> bytes:
+        """The client's X-Request-ID where it is harmless, else one of our own."""
+        for name, value in self.request.headers:
+            if name == b"x-request-id" and _request_id.fullmatch(value):
+                return value
+        return os.urandom(8).hex().encode("ascii")
+
+
+def _join_small(chunks: list[bytes] | tuple[bytes, ...]) -> list[bytes] | tuple[bytes, ...]:
+    """One chunk instead of several where that is cheap: all of them are there at once anyway."""
+    if len(chunks) == 1:
+        return chunks
+    try:
+        return [b"".join(chunks)] if sum(map(len, chunks)) <= JOIN_LIMIT else chunks
+    except TypeError as error:
+        raise LocalProtocolError(
+            f"the response body has a chunk that is not bytes: {error}"
+        ) from None
+
+
+def _encode_status(status: str) -> tuple[int, bytes]:
+    if not isinstance(status, str):
+        raise LocalProtocolError(f"the status {status!r} is not a string")
+    return _parse_status(status)
+
+
+@lru_cache(maxsize=128)
+def _parse_status(status: str) -> tuple[int, bytes]:
+    """``"200 OK"`` or ``"200"`` -> code and reason phrase."""
+    match = _status.fullmatch(status)
+    if match is None:
+        raise LocalProtocolError(f"the status {status!r} is not like '200 OK'")
+    try:
+        return int(match[1]), (match[2] or "").encode("latin-1")
+    except UnicodeEncodeError:
+        raise LocalProtocolError(f"the status {status!r} is not latin-1") from None
+
+
+def _encode_fields(headers: list[tuple[str, str]]) -> Fields:
+    if not isinstance(headers, list):
+        raise LocalProtocolError(f"the response headers are not a list: {headers!r}")
+    try:
+        return [(_field_name(name), value.encode("latin-1")) for name, value in headers]
+    except (AttributeError, TypeError, ValueError) as error:
+        if isinstance(error, UnicodeEncodeError):
+            raise LocalProtocolError(
+                f"response header value {error.object!r} is not latin-1"
+            ) from None
+        raise LocalProtocolError(
+            "the response headers are not a list of (name, value) pairs of strings"
+        ) from None
+
+
+@lru_cache(maxsize=512)
+def _field_name(name: str) -> bytes:
+    if name.lower() in _FORBIDDEN_FIELDS:
+        raise LocalProtocolError(f"the response header {name!r} is not the application's to set")
+    return name.encode("latin-1")
+
+
+def _without_our_frames(traceback: TracebackType | None) -> TracebackType | None:
+    """The traceback from the application's first frame on; None when it has none."""
+    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        traceback = traceback.tb_next
+    return traceback

@@ -1,0 +1,104 @@
+"""Reading one whole request, head and body, without I/O but for the body's temporary file."""
+
+from __future__ import annotations
+
+import enum
+import io
+from typing import IO
+
+from greenuni.http import (
+    DONE,
+    NEED_DATA,
+    Connection,
+    Data,
+    EndOfMessage,
+    InformationalResponse,
+    Limits,
+    Request,
+)
+from greenuni.wsgi.body import RequestBody
+
+
+class Progress(enum.Enum):
+    """How far a request has come."""
+
+    HEAD = "head"  # not whole
+    BODY = "body"  # the head is, the body is not
+    WHOLE = "whole"
+    CLOSED = "closed"  # the client ended before it began
+
+
+class RequestReader:
+    """Reads the requests of one connection, one after the other.
+
+    ``request`` is there once its head is, ``input`` is the body once that is whole, and ``wire`` is
+    what the response is framed with.
+    """
+
+    __slots__ = ("_body", "_directory", "_memory_limit", "input", "request", "wire")
+
+    def __init__(self, limits: Limits, memory_limit: int, directory: str | None) -> None:
+        self.wire = Connection(limits)
+        self.request: Request | None = None
+        self._memory_limit = memory_limit
+        self._directory = directory
+        self._body: RequestBody | None = None
+        self.input: IO[bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"<RequestReader {self.request} body={self._body} of {self.wire}>"
+
+    @property
+    def has_more(self) -> bool:
+        """Whether bytes of a next request are there already."""
+        return bool(self.wire.trailing_data[0])
+
+    @property
+    def body_size(self) -> int:
+        """Bytes of the body so far."""
+        return self._body.size if self._body is not None else 0
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the client; ``b""`` is its EOF."""
+        self.wire.receive_data(data)
+
+    def read(self) -> Progress:
+        """Read on with what is there. Raises RemoteProtocolError and SpoolError."""
+        next_event = self.wire.next_event
+        while True:
+            event = next_event()
+            if type(event) is Request:
+                self.request = event
+                if event.has_body:
+                    self._body = RequestBody(self._memory_limit, self._directory)
+            elif type(event) is EndOfMessage:
+                self.input = io.BytesIO() if self._body is None else self._body.open()
+                return Progress.WHOLE
+            elif type(event) is Data:
+                assert self._body is not None
+                self._body.write(event.data)
+            elif event is NEED_DATA:
+                return Progress.HEAD if self.request is None else Progress.BODY
+            else:
+                return Progress.CLOSED
+
+    def maybe_continue(self) -> bytes:
+        """``100 Continue`` if the client waits for it before it sends the body, else nothing."""
+        if self.wire.they_are_waiting_for_100_continue:
+            return self.wire.send(InformationalResponse(100))
+        return b""
+
+    def close(self) -> None:
+        """Let go of the body, and of its file."""
+        if self._body is not None:
+            self._body.close()
+            self._body = None
+        self.input = None
+
+    def start_next(self) -> bool:
+        """Get ready for the next request; False when the connection cannot have one."""
+        self.request = None
+        if self.wire.our_state is not DONE or self.wire.their_state is not DONE:
+            return False
+        self.wire.start_next_cycle()
+        return True

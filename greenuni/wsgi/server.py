@@ -1,0 +1,267 @@
+"""The WSGI shell put together: accepting, running, draining.
+
+The loop's thread does everything but run the application, when there are threads for that. What
+comes from elsewhere (signals, ``drain()`` from another thread, connections that the application is
+done with) waits in a queue until the wake-up pipe turns the loop.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from greenuni.shell import Seat, WorkerState
+from greenuni.wsgi.acceptor import Acceptor
+from greenuni.wsgi.application import Gateway, QuickStop
+from greenuni.wsgi.connection import AWAY, Connection, Services, State
+from greenuni.wsgi.environ import EnvironFactory, SocketName
+from greenuni.wsgi.errorstream import ErrorStream
+from greenuni.wsgi.loop import Loop
+from greenuni.wsgi.poller import READ
+from greenuni.wsgi.signals import Order, SignalHandlers
+from greenuni.wsgi.threads import Job, Runner, new_runner
+from greenuni.wsgi.wakeup import Mailbox, Wakeup
+
+DRAIN_IDLE_SECONDS = 2.0  # how long a draining worker waits for the last request of an idle client
+DRAIN_TICK = 0.1  # seconds
+EVICTED_SHARE = 100  # when full, one in so many connections makes room, once a second
+
+
+@dataclass(frozen=True)
+class Drain:
+    """Until when a drain waits for clients between requests, and until when at all."""
+
+    idle_until: float
+    until: float
+
+
+class Server:
+    """One serving worker. ``run`` serves; ``drain`` and ``stop`` may be called from any thread."""
+
+    def __init__(self, seat: Seat) -> None:
+        self._seat = seat
+        self._connections: set[Connection] = set()
+        self._running: dict[Connection, float] = {}  # since when the application has them
+        self._orders: deque[tuple[Order, float]] = deque()
+        self._drain: Drain | None = None
+        self._wakeup = Wakeup(self._on_wake)
+        self._returns: Mailbox[Job] = Mailbox(self._wakeup)
+        self._loop = Loop(seat.log, on_tick=self._tick, after_turn=self._admit)
+        self._services = self._new_services()
+        self._acceptors = self._new_acceptors()
+        self._runner: Runner = new_runner(seat.config.threads, seat.pulse, self._returns, seat.log)
+        self._retire_at = _retire_at(seat.config.max_requests, seat.config.max_requests_jitter)
+
+    def _new_services(self) -> Services:
+        seat = self._seat
+        config = seat.config
+        gateway = Gateway(
+            seat.app.callable, seat.log, config.sendfile, closes=config.keepalive == 0
+        )
+        return Services(
+            self._loop,
+            gateway,
+            config,
+            seat.access,
+            dispatch=self._dispatch,
+            returned=self._returned,
+            closed=self._closed,
+        )
+
+    def _new_acceptors(self) -> list[Acceptor]:
+        seat = self._seat
+        errors = ErrorStream(seat.log)
+        return [
+            Acceptor(
+                self._loop,
+                listener,
+                EnvironFactory(seat.config, listener.getsockname(), errors),
+                self._accepted,
+                seat.log,
+            )
+            for listener in seat.listeners
+        ]
+
+    def __repr__(self) -> str:
+        state = "draining" if self._drain else "serving"
+        return f"<Server {state} connections={len(self._connections)} running={len(self._running)}>"
+
+    def run(self) -> None:
+        """Serve until drained or stopped."""
+        with SignalHandlers(self._on_signal, self._wakeup):
+            self._loop.poller.register(self._wakeup.read_fd, READ)
+            self._loop.handlers[self._wakeup.read_fd] = self._wakeup
+            self._seat.in_flight = self._in_flight
+            self._admit()
+            try:
+                self._seat.ready()
+                self._loop.run()
+            finally:
+                self._close()
+
+    def drain(self) -> None:
+        """Have ``run`` finish what is in flight, and return."""
+        self._give(Order.DRAIN)
+        self._wakeup.wake()
+
+    def stop(self) -> None:
+        """Have ``run`` return at once."""
+        self._give(Order.STOP)
+        self._wakeup.wake()
+
+    # Orders
+
+    def _give(self, order: Order) -> None:
+        self._orders.append((order, time.monotonic()))
+
+    def _on_signal(self, order: Order) -> None:
+        self._give(order)
+        if order is Order.STOP and self._seat.pulse.in_app:
+            raise QuickStop(0)
+
+    def _on_wake(self) -> None:
+        self._obey()
+        for job in self._returns.take_all():
+            self._loop.guard(job, job.resume)
+
+    def _obey(self) -> None:
+        while self._orders:
+            order, given_at = self._orders.popleft()
+            if order is Order.DRAIN:
+                self._begin_drain(given_at)
+            elif order is Order.STOP:
+                self._loop.stop()
+            else:
+                self._seat.reopen_logs()
+
+    def _begin_drain(self, since: float) -> None:
+        if self._drain is not None:
+            return
+        budget = self._seat.drain_budget()
+        self._drain = Drain(since + min(DRAIN_IDLE_SECONDS, budget), since + budget)
+        self._services.gateway.closes = True
+        self._seat.slot.set_state(WorkerState.DRAINING)
+        self._loop.tick_interval = DRAIN_TICK
+        self._loop.tick_soon()
+
+    # Connections and requests
+
+    def _admit(self) -> None:
+        """Listen while there is room: a connection more, and a thread that is free to serve it.
+
+        Otherwise new connections are left to siblings, and wait for whoever has time first.
+        """
+        config = self._seat.config
+        has_room = (
+            self._drain is None
+            and len(self._connections) < config.worker_connections
+            and len(self._running) < config.threads
+        )
+        for acceptor in self._acceptors:
+            acceptor.listen(has_room)
+        if self._drain is not None and not self._connections:
+            self._loop.stop()
+
+    def _accepted(self, sock: socket.socket, address: SocketName, environs: EnvironFactory) -> None:
+        connection = Connection(self._services, sock, address, environs)
+        self._connections.add(connection)
+        self._loop.handlers[connection.fd] = connection
+        # Its first bytes are often there already.
+        self._loop.guard(connection, connection.on_event, READ)
+
+    def _dispatch(self, connection: Connection) -> None:
+        if self._orders:  # one turn can run many requests; an order must not wait for all of them
+            self._obey()
+        if self._loop.is_stopping or connection.call is None:
+            connection.close()
+            return
+        self._running[connection] = time.monotonic()
+        self._seat.slot.begin(connection.call.label, len(self._running))
+        self._runner.submit(connection)
+
+    def _returned(self, connection: Connection) -> None:
+        del self._running[connection]
+        slot = self._seat.slot
+        slot.end(len(self._running))
+        if self._retire_at and slot.requests >= self._retire_at:
+            self._retire_at = 0
+            self._seat.retire("max-requests")
+
+    def _closed(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._loop.handlers.pop(connection.fd, None)
+
+    def _in_flight(self) -> list[str]:
+        """For a dump of this worker, from whatever thread or signal handler makes it."""
+        now = time.monotonic()
+        return [
+            f"{call.label.decode('latin-1')}, {now - since:.1f} s"
+            for connection, since in list(self._running.items())
+            if (call := connection.call) is not None
+        ]
+
+    # Once a second
+
+    def _tick(self) -> None:
+        self._seat.slot.beat()
+        self._obey()  # a signal handler may have run just after the loop was woken for it
+        now = self._loop.now
+        for connection in list(self._connections):
+            if connection.state in AWAY:
+                continue
+            if connection.deadline <= now:
+                self._loop.guard(connection, connection.expire)
+            else:
+                connection.park()
+        if self._drain is not None:
+            self._drain_further(self._drain)
+        elif self._is_full:
+            self._evict()
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._connections) >= self._seat.config.worker_connections or any(
+            acceptor.is_exhausted for acceptor in self._acceptors
+        )
+
+    def _evict(self) -> None:
+        """Idle clients must not keep new ones out: close those that have idled longest."""
+        idle = [connection for connection in self._connections if connection.state is State.IDLE]
+        idle.sort(key=lambda connection: connection.deadline)
+        for connection in idle[: 1 + len(self._connections) // EVICTED_SHARE]:
+            connection.close()
+
+    def _drain_further(self, drain: Drain) -> None:
+        now = time.monotonic()
+        if now >= drain.until:
+            if self._connections:
+                self._seat.log.warning(
+                    "The time to drain is over: %d connections are closed, %d of them with a request running",
+                    len(self._connections),
+                    len(self._running),
+                )
+            self._loop.stop()
+        elif now >= drain.idle_until:
+            for connection in list(self._connections):
+                if connection.state in (State.IDLE, State.HEAD):
+                    self._loop.guard(connection, connection.expire)
+
+    def _close(self) -> None:
+        self._runner.stop()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        returned = self._returns.close()
+        for connection in list(self._connections):
+            # Those that a thread still has are let go of by that thread.
+            if connection.state not in AWAY or connection in returned:
+                connection.close()
+        self._loop.close()
+        self._wakeup.close()
+
+
+def _retire_at(max_requests: int, jitter: int) -> int:
+    """After how many requests to ask for a successor; 0 never. Jitter keeps siblings apart."""
+    return max_requests + random.randint(0, jitter) if max_requests else 0

@@ -1,0 +1,23 @@
+"""The ASGI shell: an anyio program that serves one application (docs/design.md, "The worker and its shell").
+
+server       the program: boot, accept, tick, drain
+loops        which event loop runs
+runtime      what differs between asyncio and trio; stream: bytes on trio
+accept       when connections are let in
+lifespan     startup and shutdown of the application
+service      what the connections of a worker share
+connection   one connection, from byte to byte; clocks: how long it may wait
+cycle        one request, as the application sees it; inbox, scope, sendfile, failure: its parts
+"""
+
+from __future__ import annotations
+
+from greenuni.asgi.server import Server
+from greenuni.shell import Seat
+
+__all__ = ["Server", "serve"]
+
+
+def serve(seat: Seat) -> None:
+    """Serve ``seat.app`` until told to stop. Raises BootError or ConfigError if it cannot start."""
+    Server(seat).run()

@@ -1,0 +1,98 @@
+"""The waiting clocks of one connection, as absolute monotonic times; see docs/design.md.
+
+Nothing is ever armed or cancelled. The connection sets a time when it begins to wait, and the
+server's tick asks whether it has passed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """How long a client may keep us waiting, in seconds; infinite when switched off."""
+
+    head: float = 20.0
+    body: float = 30.0
+    body_rate: float = 500.0  # bytes that buy one second more
+    idle: float = 75.0
+    send: float = 60.0
+
+
+class ReadClock:
+    """When the client must have sent what we wait for.
+
+    The body's deadline moves with what arrives: one second more for every ``body_rate`` bytes, but
+    never more than ``body`` seconds ahead, or a fast start would buy hours of silence. While we do
+    not read, because the application is behind, the clock stands still.
+    """
+
+    __slots__ = ("_deadlines", "_paused_at", "deadline")
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        self._deadlines = deadlines
+        self._paused_at: float | None = None
+        self.deadline = math.inf
+
+    def __repr__(self) -> str:
+        return f"<ReadClock deadline={self.deadline}>"
+
+    def wait_for_head(self, now: float) -> None:
+        self.deadline = now + self._deadlines.head
+
+    def wait_for_body(self, now: float) -> None:
+        self.deadline = now + self._deadlines.body
+
+    def wait(self, until: float) -> None:
+        self.deadline = until
+
+    def stop(self) -> None:
+        """It is not the client that we wait for."""
+        self.deadline = math.inf
+
+    def body_received(self, count: int, now: float) -> None:
+        latest = now + self._deadlines.body
+        self.deadline = min(self.deadline + count / self._deadlines.body_rate, latest)
+
+    def pause(self, now: float) -> None:
+        self._paused_at = now
+
+    def resume(self, now: float) -> None:
+        if self._paused_at is not None:
+            self.deadline += now - self._paused_at
+            self._paused_at = None
+
+    def has_passed(self, now: float) -> bool:
+        return now >= self.deadline and self._paused_at is None
+
+
+class SendClock:
+    """Whether the client takes what we send. Looks at progress, not at single writes."""
+
+    __slots__ = ("_deadline", "_taken", "_timeout", "_written")
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._written = 0  # bytes given to the transport
+        self._taken = 0  # of them, bytes that had left it when last looked
+        self._deadline = math.inf  # infinite while nothing is stuck
+
+    def __repr__(self) -> str:
+        return f"<SendClock written={self._written} deadline={self._deadline}>"
+
+    def written(self, count: int) -> None:
+        self._written += count
+
+    def has_passed(self, buffered: int, now: float) -> bool:
+        """Call with the bytes that the transport holds. True when they are the same for too long."""
+        if not buffered:
+            self._deadline = math.inf
+            return False
+        taken = self._written - buffered
+        if taken != self._taken or self._deadline == math.inf:
+            self._taken = taken
+            self._deadline = now + self._timeout
+            return False
+        return now >= self._deadline

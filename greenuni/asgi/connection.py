@@ -1,0 +1,388 @@
+"""One client connection: between a transport, which moves bytes, and the cycles of its requests.
+
+    Phase     what is going on                                        clock
+    IDLE      between requests; no byte of the next one has come      idle (before the first: head)
+    HEAD      a part of a head has come                               head
+    BODY      a request is being answered, its body is arriving       body
+    ANSWER    a complete request is being answered                    none
+    HELD      too many application calls of this client still run     none
+    DISCARD   answered; what was left unread of the body is dropped   body
+    LINGER    our side is shut; what arrives is thrown away           LINGER_SECONDS
+    CLOSED    the transport is closing, or has closed                 none
+
+Besides, as long as the transport holds bytes that the client does not take, the send clock runs.
+
+Reading goes on while the application runs, so that the client's leaving is seen at once; it pauses
+when too much of a body, or too many pipelined requests, wait.
+"""
+
+from __future__ import annotations
+
+import enum
+import socket
+import struct
+import time
+
+from greenuni.asgi.clocks import ReadClock, SendClock
+from greenuni.asgi.cycle import Cycle
+from greenuni.asgi.interfaces import Transport, Waiting
+from greenuni.asgi.scope import Peer
+from greenuni.asgi.service import DRAIN_IDLE, Service
+from greenuni.errors import RemoteProtocolError
+from greenuni.http import (
+    DISCARD_LIMIT,
+    DONE,
+    ConnectionClosed,
+    Data,
+    EndOfMessage,
+    InformationalResponse,
+    Request,
+)
+from greenuni.http import Connection as Wire
+
+# Bytes of pipelined requests that may wait behind the one being answered.
+PIPELINE_LIMIT = 65536
+
+# Application calls of one connection that may outlive their response (background tasks) at a time.
+OVERLAP_LIMIT = 16
+
+# A client that is still sending when we close would be reset, and lose the response that we have
+# just written. So we close our side only, and give it this many seconds to read and go.
+LINGER_SECONDS = 2.0
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
+
+
+class Phase(enum.Enum):
+    """See the module."""
+
+    IDLE = "idle"
+    HEAD = "head"
+    BODY = "body"
+    ANSWER = "answer"
+    HELD = "held"
+    DISCARD = "discard"
+    LINGER = "linger"
+    CLOSED = "closed"
+
+
+class Connection:
+    """See the module. It is the `TransportUser` of its transport and the `Channel` of its cycles."""
+
+    __slots__ = (
+        "_cycle",
+        "_has_eof",
+        "_is_reading_paused",
+        "_peer",
+        "_phase",
+        "_read_clock",
+        "_request_at",
+        "_send_clock",
+        "_service",
+        "_transport",
+        "_unfinished",
+        "_unread",
+        "_wire",
+        "_writable",
+        "write_paused",
+    )
+
+    def __init__(self, service: Service, peer: Peer) -> None:
+        self._service = service
+        self._peer = peer
+        self._phase = Phase.IDLE
+        self._transport: Transport
+        self._wire = Wire(service.limits)
+        self._cycle: Cycle | None = None  # the request that is being answered
+        self._unfinished = 0  # application calls that have not returned
+        self._request_at = 0.0  # monotonic seconds, first byte of the request
+        self._has_eof = False
+        self._unread = 0  # bytes of pipelined requests that wait, or of the body being discarded
+        self._read_clock = ReadClock(service.deadlines)
+        self._send_clock = SendClock(service.deadlines.send)
+        self._is_reading_paused = False
+        self._writable: Waiting | None = None  # made when a cycle has to wait
+        self.write_paused = False
+
+    def __repr__(self) -> str:
+        return f"<Connection {self._peer.name} {self._phase.value} {self._wire!r} {self._cycle!r}>"
+
+    # Called by the transport
+
+    def connection_made(self, transport: Transport) -> None:
+        self._transport = transport
+        now = time.monotonic()
+        self._service.population.add(self, now)
+        self._read_clock.wait_for_head(now)
+
+    def data_received(self, data: bytes) -> None:
+        phase = self._phase
+        if phase is Phase.IDLE:
+            self._begin_head(time.monotonic())
+        elif phase is Phase.BODY or phase is Phase.DISCARD:
+            self._read_clock.body_received(len(data), time.monotonic())
+        elif phase is Phase.ANSWER or phase is Phase.HELD:
+            self._hold(data)
+            return
+        elif phase is not Phase.HEAD:
+            return
+        self._wire.receive_data(data)
+        self._advance()
+
+    def eof_received(self) -> bool:
+        self._has_eof = True
+        if self._phase in (Phase.IDLE, Phase.LINGER, Phase.CLOSED):
+            self._phase = Phase.CLOSED
+            return False
+        self._wire.receive_data(b"")
+        if self._phase not in (Phase.ANSWER, Phase.HELD):
+            self._advance()
+        elif self._cycle is not None:
+            # The client has left, or has closed one half and waits for its answer: nobody can
+            # tell before something is written. The application is told, and may go on.
+            self._cycle.peer_finished()
+        return not self._is_closed()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._phase = Phase.CLOSED
+        self._service.population.remove(self)
+        if self._cycle is not None:
+            self._cycle.peer_lost()
+            self._cycle = None
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self._writable is not None:
+            self._writable.set()
+            self._writable = None
+
+    def _is_closed(self) -> bool:
+        return self._phase is Phase.CLOSED
+
+    # Reading
+
+    def _begin_head(self, now: float) -> None:
+        self._phase = Phase.HEAD
+        self._request_at = now
+        self._service.population.idle.pop(self, None)
+        if self._service.is_draining:
+            self._read_clock.wait(now + DRAIN_IDLE)
+        else:
+            self._read_clock.wait_for_head(now)
+
+    def _advance(self) -> None:
+        """Take what the wire has, until it needs more bytes or the request is complete."""
+        next_event = self._wire.next_event
+        try:
+            while True:
+                event = next_event()
+                if isinstance(event, Request):
+                    self._begin_request(event)
+                elif isinstance(event, Data):
+                    self._receive_body(event.data)
+                elif isinstance(event, EndOfMessage):
+                    self._end_request()
+                    if self._phase is not Phase.HEAD:
+                        return
+                else:
+                    break
+        except RemoteProtocolError as error:
+            self._reject(error)
+            return
+        if isinstance(event, ConnectionClosed):
+            self._close()
+        elif self._phase is Phase.HEAD:
+            self._wait_for_head()
+        elif self._phase is Phase.BODY and self._cycle is not None and self._cycle.inbox.is_full:
+            self._pause_reading()
+
+    def _wait_for_head(self) -> None:
+        """The wire needs bytes: those of a next request, or the rest of a head."""
+        self._unread = 0
+        self._resume_reading()
+        if not self._wire.trailing_data[0]:
+            self._phase = Phase.IDLE
+            now = time.monotonic()
+            self._service.population.idle[self] = now
+            self._read_clock.wait(now + self._service.idle_timeout)
+
+    def _begin_request(self, request: Request) -> None:
+        self._phase = Phase.BODY
+        if request.expect_continue or not request.has_body:
+            self._read_clock.stop()
+        else:
+            self._read_clock.wait_for_body(time.monotonic())
+        self._unfinished += 1
+        self._cycle = Cycle(self._service, self, self._wire, request, self._peer, self._request_at)
+        self._cycle.start()
+
+    def _receive_body(self, data: bytes) -> None:
+        if self._phase is Phase.BODY and self._cycle is not None:
+            self._cycle.inbox.feed(data)
+        elif self._phase is Phase.DISCARD:
+            self._unread += len(data)
+            if self._unread > DISCARD_LIMIT:
+                self._linger()
+
+    def _end_request(self) -> None:
+        """The request is complete; what comes now belongs to the next one."""
+        if self._phase is Phase.DISCARD:
+            self._renew()
+        elif self._phase is Phase.BODY:
+            self._phase = Phase.ANSWER
+            self._read_clock.stop()
+            self._unread = 0
+            self._resume_reading()
+            if self._cycle is not None:
+                self._cycle.inbox.end()
+                if self._has_eof:
+                    self._cycle.peer_finished()
+
+    def _hold(self, data: bytes) -> None:
+        """Keep pipelined requests until it is their turn."""
+        self._wire.receive_data(data)
+        self._unread += len(data)
+        if self._unread > PIPELINE_LIMIT:
+            self._pause_reading()
+
+    def _pause_reading(self) -> None:
+        if not self._is_reading_paused:
+            self._is_reading_paused = True
+            self._read_clock.pause(time.monotonic())
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._is_reading_paused and self._phase is not Phase.CLOSED:
+            self._is_reading_paused = False
+            self._read_clock.resume(time.monotonic())
+            self._transport.resume_reading()
+
+    # The channel of the cycles
+
+    def write(self, data: bytes) -> None:
+        self._send_clock.written(len(data))
+        self._transport.write(data)
+
+    async def wait_writable(self) -> None:
+        while self.write_paused:
+            if self._writable is None:
+                self._writable = self._service.runtime.new_waiting()
+            await self._writable.wait()
+
+    def ask_for_body(self) -> None:
+        self._resume_reading()
+        if self._wire.they_are_waiting_for_100_continue:
+            self.write(self._wire.send(InformationalResponse(100)))
+            self._read_clock.wait_for_body(time.monotonic())
+
+    def response_ended(self) -> None:
+        self._cycle = None
+        is_reusable = self._wire.our_state is DONE
+        if self._phase is Phase.BODY:
+            self._phase = Phase.DISCARD
+            self._unread = 0
+            self._resume_reading()
+            if not is_reusable:
+                self._linger()
+        elif is_reusable:
+            self._start_over()
+        else:
+            self._close()
+
+    def refuse(self, status: int, detail: str) -> None:
+        self._cycle = None
+        self.write(self._wire.refuse(status, detail, self._service.clock.date()))
+        self._linger()
+
+    def abort(self) -> None:
+        """Reset, not merely close: a body that ends with the connection would look complete."""
+        self._phase = Phase.CLOSED
+        raw = self._transport.get_extra_info("socket")
+        if raw is not None and raw.fileno() >= 0:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._transport.abort()
+
+    def cycle_finished(self) -> None:
+        self._unfinished -= 1
+        if self._phase is Phase.HELD:
+            self._start_over()
+
+    # From one request to the next, or to the end
+
+    def _start_over(self) -> None:
+        self._renew()
+        if self._phase is Phase.HEAD:
+            self._advance()
+
+    def _renew(self) -> None:
+        """Both sides are done with a request; the next one may be waiting."""
+        if self._unfinished > OVERLAP_LIMIT:
+            self._phase = Phase.HELD
+        else:
+            self._wire.start_next_cycle()
+            self._begin_head(time.monotonic())
+
+    def _reject(self, error: RemoteProtocolError) -> None:
+        """The client broke HTTP, or was too slow: tell it, if there is still place for that."""
+        self._service.seat.log.info("%s: refused with %d: %s", self._peer.name, error.status, error)
+        cycle, self._cycle = self._cycle, None
+        if cycle is not None:
+            cycle.peer_lost(error.status)
+            if cycle.head_sent:
+                self.abort()
+                return
+        elif self._phase is Phase.DISCARD:
+            self._linger()
+            return
+        self.refuse(error.status, str(error))
+
+    def _linger(self) -> None:
+        if self._has_eof:
+            self._close()
+            return
+        self._phase = Phase.LINGER
+        self._read_clock.wait(time.monotonic() + LINGER_SECONDS)
+        self._resume_reading()
+        try:
+            self._transport.write_eof()
+        except OSError:
+            # The client has reset the connection, and we have not been told yet.
+            self.abort()
+
+    def _close(self) -> None:
+        if self._unread and not self._has_eof and self._phase is not Phase.LINGER:
+            self._linger()
+            return
+        self._phase = Phase.CLOSED
+        self._transport.close()
+
+    # Called by the service
+
+    def check(self, now: float) -> None:
+        buffered = self._transport.get_write_buffer_size()
+        if self._send_clock.has_passed(buffered, now):
+            self._service.seat.log.info("%s: does not read its response", self._peer.name)
+            self.abort()
+        elif self._read_clock.has_passed(now) and not (buffered and self._phase is Phase.IDLE):
+            self._time_out()
+
+    def start_drain(self) -> None:
+        if self._phase is Phase.IDLE or self._phase is Phase.HEAD:
+            soon = time.monotonic() + DRAIN_IDLE
+            self._read_clock.wait(min(self._read_clock.deadline, soon))
+
+    def close_idle(self) -> None:
+        if self._phase is Phase.IDLE:
+            self._close()
+
+    def _time_out(self) -> None:
+        if self._phase is Phase.HEAD:
+            self._reject(RemoteProtocolError("The request head did not come in time.", 408))
+        elif self._phase is Phase.BODY:
+            self._reject(RemoteProtocolError("The request body did not come in time.", 408))
+        else:
+            self._close()

@@ -1,0 +1,125 @@
+"""What the parts of the shell ask of each other, as types, so that none of them imports its neighbour.
+
+A connection stands between a *transport* below and a *cycle* above. The transport side is the part
+of asyncio's documented Protocol and Transport pair that HTTP needs: on asyncio and uvloop the loop's
+own transports fit as they are, on trio ``stream.StreamTransport`` does, in tests
+``greenuni.testing.MemoryTransport``.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from contextvars import Context
+from typing import Any, Protocol
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Transport(Protocol):
+    """Bytes to a peer. Nothing here blocks; asyncio.Transport has the full meaning of each."""
+
+    def write(self, data: bytes) -> None:
+        """Send, or buffer what the socket does not take; may call ``pause_writing``."""
+
+    def write_eof(self) -> None:
+        """Close the writing side once the buffer is out."""
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes written that the kernel has not taken yet."""
+
+    def get_extra_info(self, name: str) -> Any:
+        """``"socket"`` gives something with ``setsockopt``, or None."""
+
+    def close(self) -> None:
+        """Flush, then close; ``connection_lost`` follows."""
+
+    def abort(self) -> None:
+        """Close without flushing; ``connection_lost`` follows."""
+
+
+class TransportUser(Protocol):
+    """What a transport calls; asyncio.Protocol has the full meaning of each."""
+
+    def connection_made(self, transport: Any) -> None: ...
+
+    def data_received(self, data: bytes) -> None: ...
+
+    def eof_received(self) -> bool:
+        """True keeps the writing side open; otherwise the transport closes itself."""
+
+    def connection_lost(self, error: Exception | None) -> None: ...
+
+    def pause_writing(self) -> None: ...
+
+    def resume_writing(self) -> None: ...
+
+
+class Waiting(Protocol):
+    """An event that any number of tasks can wait for, once."""
+
+    def set(self) -> object: ...
+
+    def wait(self) -> Awaitable[object]: ...
+
+
+class Cancellable(Protocol):
+    """A running task, as far as we care."""
+
+    def cancel(self) -> object: ...
+
+
+class Runtime(Protocol):
+    """The event loop, as connections and requests see it."""
+
+    cancelled: type[BaseException]  # what a cancelled task is thrown
+
+    def watch(self, listener: socket.socket, callback: Callable[[], object]) -> None:
+        """Call back each time there is a connection to accept, until ``unwatch``."""
+
+    def unwatch(self, listener: socket.socket) -> None: ...
+
+    def connect(self, accepted: socket.socket, user: TransportUser) -> None:
+        """Give an accepted socket a transport for ``user``, soon; owns the socket from here."""
+
+    def spawn(self, context: Context, run: Callable[[], Coroutine[Any, Any, None]]) -> Cancellable:
+        """Start ``run`` in a task of its own, in a copy of ``context``."""
+
+    def new_waiting(self) -> Waiting: ...
+
+    def checkpoint(self) -> Awaitable[None]:
+        """Let everybody else run once; raises ``cancelled`` when this task is."""
+
+
+class Channel(Protocol):
+    """What a cycle asks of the connection that its request came on."""
+
+    write_paused: bool  # the transport's buffer is above its high-water mark
+
+    def write(self, data: bytes) -> None: ...
+
+    def wait_writable(self) -> Awaitable[None]:
+        """Wait until ``write_paused`` is over or the connection is lost."""
+
+    def ask_for_body(self) -> None:
+        """The application wants (more of) the body: 100 Continue if the client waits for it."""
+
+    def response_ended(self) -> None:
+        """The last byte of the response has been written: on to the next request, or close."""
+
+    def refuse(self, status: int, detail: str) -> None:
+        """Answer with an error response of the server's own; only while no head has left."""
+
+    def abort(self) -> None:
+        """Break the connection, so that nobody takes the response for complete."""
+
+    def cycle_finished(self) -> None:
+        """The application has returned, which may be long after ``response_ended``."""

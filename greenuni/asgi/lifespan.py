@@ -1,0 +1,167 @@
+"""The lifespan protocol: https://asgi.readthedocs.io/en/latest/specs/lifespan.html
+
+An exception on the lifespan scope may mean that the application has no lifespan, or that its startup
+is broken. They are told apart by what the application had done before:
+
+    raised, or returned, before it asked for the first message    has none: served without
+    sent ``lifespan.startup.failed``                               fatal, in every mode
+    raised after it was given ``lifespan.startup``                 fatal, with the traceback
+
+There is no time limit on startup: loading a model takes what it takes, and whether a boot takes too
+long is for the arbiter to say.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import enum
+import logging
+import traceback
+from types import TracebackType
+from typing import Any
+
+import anyio
+
+from greenuni.asgi.interfaces import App, Message, Scope
+from greenuni.errors import BootError
+
+LIFESPAN_SPEC_VERSION = "2.0"
+
+
+class Stage(enum.Enum):
+    """How far the application has come through its lifespan."""
+
+    CALLED = "called"  # has not asked for a message yet
+    STARTING = "starting"
+    UP = "up"
+    STOPPING = "stopping"
+    DOWN = "down"
+    ABSENT = "absent"  # has no lifespan
+    FAILED = "failed"  # startup failed
+
+
+class Lifespan:
+    """One run of the lifespan scope. ``run`` is a task; the server waits on the other two.
+
+    ``context`` is a copy of the application's context when startup completed, ``state`` what it put
+    into ``scope["state"]``.
+    """
+
+    def __init__(self, app: App, log: logging.Logger, *, is_required: bool) -> None:
+        self.context = contextvars.copy_context()
+        self.state: dict[str, Any] = {}
+        self._app = app
+        self._log = log
+        self._is_required = is_required
+        self._stage = Stage.CALLED
+        self._failure = ""
+        self._details = ""
+        self._started = anyio.Event()
+        self._stop = anyio.Event()
+        self._stopped = anyio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Lifespan {self._stage.value}>"
+
+    async def run(self) -> None:
+        """Call the application. Returns when it does, whatever it raises."""
+        scope: Scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": LIFESPAN_SPEC_VERSION},
+            "state": self.state,
+        }
+        try:
+            await self._app(scope, self._receive, self._send)
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:  # noqa: BLE001 - an application may also call sys.exit()
+            self._ended(error)
+        else:
+            self._ended(None)
+        finally:
+            self._started.set()
+            self._stopped.set()
+
+    async def startup(self) -> None:
+        """Wait until the application is up. Raises BootError if it cannot start."""
+        await self._started.wait()
+        if self._stage is Stage.FAILED:
+            raise BootError(f"The application could not start: {self._failure}", self._details)
+        if self._stage is not Stage.ABSENT:
+            return
+        if self._is_required:
+            raise BootError(
+                f"The application has no lifespan ({self._failure}), but the setting is "
+                "--lifespan on; use --lifespan auto to serve it without.",
+                self._details,
+            )
+        self._log.debug("The application has no lifespan: %s", self._failure)
+
+    async def shutdown(self, budget: float) -> None:
+        """Tell the application to shut down and wait for it, ``budget`` seconds at most."""
+        if self._stage is not Stage.UP:
+            return
+        self._stop.set()
+        with anyio.move_on_after(budget):
+            await self._stopped.wait()
+            return
+        self._log.warning("The lifespan shutdown has not finished within %.1f s; left.", budget)
+
+    async def _receive(self) -> Message:
+        if self._stage is Stage.CALLED:
+            self._stage = Stage.STARTING
+            return {"type": "lifespan.startup"}
+        await self._stop.wait()
+        if self._stage is Stage.UP:
+            self._stage = Stage.STOPPING
+            return {"type": "lifespan.shutdown"}
+        await anyio.sleep_forever()
+        raise AssertionError("unreachable")
+
+    async def _send(self, message: Message) -> None:
+        kind = message["type"]
+        if self._stage in (Stage.CALLED, Stage.STARTING) and kind in _STARTED:
+            self._stage = _STARTED[kind]
+            self._failure = message.get("message") or "it sent lifespan.startup.failed"
+            self.context = contextvars.copy_context()
+            self._started.set()
+        elif self._stage is Stage.STOPPING and kind in _STOPPED:
+            self._stage = Stage.DOWN
+            if kind == "lifespan.shutdown.failed":
+                self._log.error("The lifespan shutdown failed: %s", message.get("message", ""))
+            self._stopped.set()
+        else:
+            raise RuntimeError(f"{kind!r} cannot come while the lifespan is {self._stage.value}")
+
+    def _ended(self, error: BaseException | None) -> None:
+        """The application has returned or raised; what that means depends on the stage."""
+        if self._stage is Stage.CALLED or (self._stage is Stage.STARTING and error is None):
+            self._stage = Stage.ABSENT
+            self._failure = "it returned" if error is None else _summary(error)
+        elif self._stage is Stage.STARTING:
+            self._stage = Stage.FAILED
+            self._failure = _summary(error)
+        elif self._stage is not Stage.FAILED and error is not None:
+            self._log.error(
+                "The application raised in its lifespan while it was %s",
+                self._stage.value,
+                exc_info=(type(error), error, _user_frames(error)),
+            )
+        if self._stage is not Stage.FAILED:
+            self._stage = Stage.ABSENT if self._stage is Stage.ABSENT else Stage.DOWN
+        if error is not None:
+            lines = traceback.format_exception(type(error), error, _user_frames(error))
+            self._details = "".join(lines)
+
+
+_STARTED = {"lifespan.startup.complete": Stage.UP, "lifespan.startup.failed": Stage.FAILED}
+_STOPPED = ("lifespan.shutdown.complete", "lifespan.shutdown.failed")
+
+
+def _summary(error: BaseException | None) -> str:
+    return "".join(traceback.format_exception_only(type(error), error)).strip()
+
+
+def _user_frames(error: BaseException) -> TracebackType | None:
+    """The traceback without our own frame, which is the outermost."""
+    return error.__traceback__.tb_next if error.__traceback__ is not None else None

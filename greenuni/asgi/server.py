@@ -1,0 +1,258 @@
+"""The program of an ASGI worker: start the application, accept, drain, shut it down.
+
+Everything that happens once a second happens in one tick: the worker beats, every deadline of every
+connection is compared, and accepting is tried again if it had to stop. The beat comes from the loop
+that it vouches for; a loop that does not turn does not beat.
+
+A drain has ``seat.drain_budget()`` seconds. Requests go on undisturbed until shortly before its end;
+then those that are left (streams, mostly) are told ``http.disconnect``, and last they are cancelled:
+
+    0             stop accepting; every response says Connection: close
+    DRAIN_IDLE    idle connections are closed
+    end - 2 s     http.disconnect
+    end - 1 s     cancel
+    end           go, whatever is left; lifespan shutdown has what remains, 1 s at least
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import anyio
+from anyio import from_thread
+from anyio.abc import TaskGroup
+from anyio.lowlevel import EventLoopToken, current_token
+from asgiref.compatibility import double_to_single_callable
+
+from greenuni.asgi.accept import Acceptor
+from greenuni.asgi.interfaces import App
+from greenuni.asgi.lifespan import Lifespan
+from greenuni.asgi.loops import choose_loop
+from greenuni.asgi.runtime import new_runtime
+from greenuni.asgi.service import Service
+from greenuni.errors import GreenuniError
+from greenuni.shell import QUICK_STOP_BUDGET, Interface, Seat, WorkerState
+
+TICK = 1.0  # seconds
+
+DISMISS_BEFORE_END = 2.0
+CANCEL_BEFORE_END = 1.0
+LIFESPAN_MINIMUM = 1.0  # seconds that the lifespan shutdown has in any case
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
+
+
+@dataclass
+class Departure:
+    """When what happens in a drain, in monotonic seconds."""
+
+    dismiss_at: float
+    cancel_at: float
+    end: float
+
+    @classmethod
+    def after(cls, budget: float) -> Departure:
+        """In order, within ``budget`` seconds from now; a short one is shared out."""
+        end = time.monotonic() + budget
+        return cls(
+            dismiss_at=end - min(DISMISS_BEFORE_END, budget / 2),
+            cancel_at=end - min(CANCEL_BEFORE_END, budget / 4),
+            end=end,
+        )
+
+    @classmethod
+    def quick(cls) -> Departure:
+        now = time.monotonic()
+        return cls(dismiss_at=now, cancel_at=now, end=now + QUICK_STOP_BUDGET - LIFESPAN_MINIMUM)
+
+
+class Server:
+    """One worker's server. ``run`` returns when it has drained; raises BootError, ConfigError.
+
+    ``drain`` and ``quick_stop`` do what TERM and INT do, and may be called from any other thread
+    once ``seat.ready`` has been.
+    """
+
+    def __init__(self, seat: Seat, tick: float = TICK) -> None:
+        self._seat = seat
+        self._tick_seconds = tick
+        self._loop = choose_loop(seat.config)
+        self._token: EventLoopToken | None = None
+        self._failure: GreenuniError | None = None
+        self._service: Service | None = None
+        self._acceptor: Acceptor | None = None
+        self._startup: anyio.CancelScope | None = None
+        self._departure: Departure | None = None  # set once we are to leave
+        self._news: anyio.Event  # set when somebody has left, or the departure has changed
+
+    def __repr__(self) -> str:
+        return f"<Server {self._loop} {self._service!r}>"
+
+    def run(self) -> None:
+        """Serve until told to stop, and drained."""
+        with _restored_signals():
+            anyio.run(self._main, backend=self._loop.backend, backend_options=self._loop.options)
+        if self._failure is not None:
+            raise self._failure
+
+    def drain(self) -> None:
+        """Begin to drain; thread-safe."""
+        from_thread.run_sync(self._leave, False, token=self._token)
+
+    def quick_stop(self) -> None:
+        """Stop at once; thread-safe."""
+        from_thread.run_sync(self._leave, True, token=self._token)
+
+    # Tasks
+
+    async def _main(self) -> None:
+        self._token = current_token()
+        self._news = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            with _received_signals() as signals:
+                if signals is not None:
+                    tasks.start_soon(self._obey, signals)
+                tasks.start_soon(self._tick_forever)
+                try:
+                    await self._live(tasks)
+                except GreenuniError as error:
+                    # Out of a task group it would come as part of an exception group.
+                    self._failure = error
+                tasks.cancel_scope.cancel()
+
+    async def _obey(self, signals: AsyncIterator[signal.Signals]) -> None:
+        async for number in signals:
+            if number == signal.SIGUSR1:
+                self._seat.reopen_logs()
+            else:
+                self._leave(number != signal.SIGTERM)
+
+    async def _tick_forever(self) -> None:
+        while True:
+            self._seat.slot.beat()
+            if self._service is not None:
+                self._service.check()
+            if self._acceptor is not None:
+                self._acceptor.tick()
+            await anyio.sleep(self._tick_seconds)
+
+    def _leave(self, quickly: bool) -> None:
+        """TERM, INT or QUIT. The first decides, but that a quick stop cuts a drain short."""
+        if quickly:
+            self._departure = Departure.quick()
+        elif self._departure is None:
+            self._departure = Departure.after(self._seat.drain_budget())
+        self._news.set()
+        if self._startup is not None:
+            self._startup.cancel()
+
+    async def _live(self, tasks: TaskGroup) -> None:
+        seat = self._seat
+        app: App = seat.app.callable
+        if seat.app.interface is Interface.ASGI2:
+            app = double_to_single_callable(app)  # type: ignore[no-untyped-call]
+        lifespan = Lifespan(app, seat.log, is_required=seat.config.lifespan == "on")
+        if seat.config.lifespan != "off":
+            tasks.start_soon(lifespan.run)
+            with anyio.CancelScope() as self._startup:
+                await lifespan.startup()
+            self._startup = None
+        if self._departure is None:
+            runtime = new_runtime(self._loop.backend, tasks, seat.log)
+            service = Service(seat, app, runtime, lifespan.context, lifespan.state)
+            await self._serve(service, Acceptor(service, runtime, seat.listeners))
+        await lifespan.shutdown(self._lifespan_budget())
+
+    def _lifespan_budget(self) -> float:
+        end = self._departure.end if self._departure is not None else 0.0
+        return max(end - time.monotonic(), LIFESPAN_MINIMUM)
+
+    # Serving and draining
+
+    async def _serve(self, service: Service, acceptor: Acceptor) -> None:
+        seat = self._seat
+        service.population.on_change = self._somebody_left
+        seat.in_flight = service.in_flight
+        self._service, self._acceptor = service, acceptor
+        acceptor.start()
+        seat.slot.set_state(WorkerState.SERVING)
+        seat.ready()
+        while self._departure is None:
+            await self._wait_for_news(math.inf)
+        seat.slot.set_state(WorkerState.DRAINING)
+        acceptor.stop(sweep=self._departure.cancel_at > time.monotonic())
+        service.start_drain()
+        await self._wait_until_empty(service)
+        self._go(service)
+        # connection_lost is called from the loop, not from abort().
+        await anyio.sleep(0)
+
+    def _somebody_left(self) -> None:
+        if self._acceptor is not None:
+            self._acceptor.somebody_left()
+        if self._departure is not None:
+            self._news.set()
+
+    async def _wait_for_news(self, until: float) -> None:
+        self._news = anyio.Event()
+        with anyio.move_on_after(until - time.monotonic()):
+            await self._news.wait()
+
+    async def _wait_until_empty(self, service: Service) -> None:
+        """Wait for the last connection and request, helping them along as the departure says."""
+        running = service.population.running
+        while self._departure is not None and not service.population.is_empty():
+            now = time.monotonic()
+            if now >= self._departure.end:
+                return
+            if now >= self._departure.cancel_at:
+                until = self._departure.end
+                for request in list(running):
+                    request.cancel()
+            elif now >= self._departure.dismiss_at:
+                until = self._departure.cancel_at
+                for request in list(running):
+                    request.dismiss()
+            else:
+                until = self._departure.dismiss_at
+            await self._wait_for_news(until)
+
+    def _go(self, service: Service) -> None:
+        """What is left now is left behind."""
+        stuck = service.in_flight()
+        if stuck:
+            self._seat.log.warning(
+                "%d requests have not stopped and are abandoned: %s", len(stuck), "; ".join(stuck)
+            )
+        for connection in list(service.population.connections):
+            connection.abort()
+
+
+@contextlib.contextmanager
+def _received_signals() -> Iterator[AsyncIterator[signal.Signals] | None]:
+    """Our signals as a stream; None in a thread, which cannot have any."""
+    if threading.current_thread() is threading.main_thread():
+        with anyio.open_signal_receiver(*SIGNALS) as signals:
+            yield signals
+    else:
+        yield None
+
+
+@contextlib.contextmanager
+def _restored_signals() -> Iterator[None]:
+    """Give the worker its handlers back: the loop leaves the default behind, which is death."""
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+    else:
+        yield

@@ -1,0 +1,218 @@
+"""What all connections of a worker share: the application, the settings, and who is there.
+
+There is one `Service` a worker. Connections and cycles register themselves with it; the server
+reads from it whether there is room for another connection and whether a drain is complete.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import anyio
+
+from greenuni.asgi.clocks import Deadlines
+from greenuni.asgi.interfaces import App, Runtime
+from greenuni.clock import Clock
+from greenuni.config import Config
+from greenuni.errors import ConfigError
+from greenuni.http import Limits, TrustedProxies
+from greenuni.shell import Seat
+
+# How long, in seconds, an idle connection is left open after a drain has begun: its client may have
+# sent a request that we have not read yet, and would see it fail.
+DRAIN_IDLE = 2.0
+
+# Threads that read files for http.response.pathsend; of our own, so that a slow disk does not take
+# the threads that the application's blocking calls run in.
+FILE_READERS = 8
+
+# A connection that has been idle for less than this is in use; it is not closed to make room.
+EVICTABLE_AFTER = 1.0
+
+
+class Resident(Protocol):
+    """A connection, as far as the service knows it."""
+
+    def check(self, now: float) -> None:
+        """Act on deadlines that have passed."""
+
+    def start_drain(self) -> None: ...
+
+    def close_idle(self) -> None:
+        """Close, if no request is under way."""
+
+    def abort(self) -> None: ...
+
+
+class Running(Protocol):
+    """A request whose application call has not returned."""
+
+    def describe(self, now: float) -> str:
+        """``GET /path, 12.3 s``."""
+
+    def dismiss(self) -> None:
+        """Tell the application, by ``http.disconnect``, to come to an end."""
+
+    def cancel(self) -> None:
+        """Cancel the application's task."""
+
+
+class Service:
+    """See the module. ``context`` and ``state`` are what lifespan startup left behind."""
+
+    def __init__(
+        self,
+        seat: Seat,
+        app: App,
+        runtime: Runtime,
+        context: contextvars.Context,
+        state: Mapping[str, Any],
+    ) -> None:
+        config = seat.config
+        self.seat = seat
+        self.app = app
+        self.runtime = runtime
+        self.context = context
+        self.state = state
+        self.root_path = config.root_path
+        self.clock = Clock()
+        self.limits, self.proxies = _read_policy(config)
+        self.deadlines = read_deadlines(config)
+        self.population = Population(config.worker_connections)
+        self.file_readers = anyio.CapacityLimiter(FILE_READERS)
+        self.is_draining = False
+        self._is_retiring = False
+
+    def __repr__(self) -> str:
+        return f"<Service {'draining ' * self.is_draining}{self.population!r}>"
+
+    @property
+    def idle_timeout(self) -> float:
+        """Seconds for which a connection may wait for its next request."""
+        return min(self.deadlines.idle, DRAIN_IDLE) if self.is_draining else self.deadlines.idle
+
+    def request_started(self, running: Running, request_line: bytes) -> None:
+        count = self.population.add_running(running)
+        self.seat.slot.begin(request_line, count)
+
+    def request_finished(self, running: Running) -> None:
+        """The application has returned; asks for retirement when that was the last one due."""
+        slot = self.seat.slot
+        slot.end(self.population.remove_running(running))
+        limit = self.seat.config.max_requests
+        if limit and not self._is_retiring and slot.requests >= limit:
+            self._is_retiring = True
+            self.seat.retire("max-requests")
+
+    def check(self) -> None:
+        """Once a tick: every deadline of every connection."""
+        now = time.monotonic()
+        for connection in list(self.population.connections):
+            connection.check(now)
+
+    def start_drain(self) -> None:
+        """From here on every response says ``Connection: close``."""
+        self.is_draining = True
+        for connection in list(self.population.connections):
+            connection.start_drain()
+
+    def in_flight(self) -> list[str]:
+        """One line for every request that runs, for the dump of a stuck worker."""
+        now = time.monotonic()
+        return [running.describe(now) for running in list(self.population.running)]
+
+
+def _read_policy(config: Config) -> tuple[Limits, TrustedProxies]:
+    """The wire's settings. Raises ConfigError for values that it does not take."""
+    try:
+        limits = Limits(
+            request_line=config.limit_request_line,
+            fields=config.limit_request_fields,
+            field_size=config.limit_request_field_size,
+            body=config.limit_request_body,
+        )
+        return limits, TrustedProxies(config.forwarded_allow_ips)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def read_deadlines(config: Config) -> Deadlines:
+    """The waiting clocks' settings; 0 switches a clock off."""
+    return Deadlines(
+        head=config.header_timeout or math.inf,
+        body=config.body_timeout or math.inf,
+        body_rate=config.body_min_rate or math.inf,
+        idle=config.keepalive or math.inf,
+        send=config.send_timeout or math.inf,
+    )
+
+
+class Population:
+    """Who is there: connections, which of them are idle, and requests that run.
+
+    ``on_change`` is called whenever somebody leaves: there may be room now, or nobody left.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.connections: set[Resident] = set()
+        self.idle: dict[Resident, float] = {}  # since when, monotonic; the longest first
+        self.running: set[Running] = set()
+        self.on_change: Callable[[], None] = _nothing
+        self._capacity = capacity
+
+    def __repr__(self) -> str:
+        return (
+            f"<Population connections={len(self.connections)} idle={len(self.idle)}"
+            f" running={len(self.running)}>"
+        )
+
+    def has_room(self) -> bool:
+        """Whether another connection may be accepted.
+
+        An application call that outlives its connection (a background task) counts as one.
+        """
+        return max(len(self.connections), len(self.running)) < self._capacity
+
+    def is_empty(self) -> bool:
+        return not self.connections and not self.running
+
+    def make_room(self) -> bool:
+        """Close the connection that has been idle longest; False if none has been for a while.
+
+        Idle connections are kept as a courtesy, so they must not keep a new client out.
+        """
+        for connection, since in self.idle.items():
+            if time.monotonic() - since < EVICTABLE_AFTER:
+                break
+            connection.close_idle()
+            return True
+        return False
+
+    def add(self, connection: Resident, now: float) -> None:
+        """A connection has been accepted, and nothing has come on it."""
+        self.connections.add(connection)
+        self.idle[connection] = now
+
+    def remove(self, connection: Resident) -> None:
+        self.idle.pop(connection, None)
+        self.connections.discard(connection)
+        self.on_change()
+
+    def add_running(self, running: Running) -> int:
+        """Returns how many there are now."""
+        self.running.add(running)
+        return len(self.running)
+
+    def remove_running(self, running: Running) -> int:
+        """Returns how many are left."""
+        self.running.discard(running)
+        self.on_change()
+        return len(self.running)
+
+
+def _nothing() -> None:
+    """Nobody listens yet."""

@@ -65,8 +65,14 @@ class ChunkedGuard:
         if self._place is _Place.TRAILERS:
             return self._take_trailers(buffer)
         position = 0
-        while step := self._step(buffer, position):
-            position += step
+        try:
+            while step := self._step(buffer, position):
+                position += step
+        except RemoteProtocolError:
+            # What stands before a fault is delivered, however it was cut into pieces on its way;
+            # the fault is then at the front of the buffer and is found again.
+            if position == 0:
+                raise
         good = bytes(buffer[:position])
         del buffer[:position]
         return good

@@ -21,7 +21,6 @@ from greenuni.config import (
 )
 from greenuni.config.commandline import USAGE
 from greenuni.errors import ConfigError, GreenuniError
-from greenuni.loader import load, prepare_imports
 from greenuni.shell import Application, Interface
 
 WINDOWS = (
@@ -58,14 +57,15 @@ def complain(error: GreenuniError) -> None:
     print(f"greenuni: error: {error}", file=sys.stderr)
 
 
-def load_application(config: Config) -> Application:
-    """Import the application in this process, as a worker would. Raises `GreenuniError`."""
+def load_here(config: Config) -> Application:
+    """Load the application in this process as a worker would in its own. Raises `GreenuniError`."""
+    from greenuni.worker.life import load_application
+
     for pair in config.raw_env:
         name, _, value = pair.partition("=")
         os.environ[name] = value
-    prepare_imports(config.chdir, config.app_dir, config.pythonpath)
-    app = load(str(config.wsgi_app), interface=config.interface, factory=config.factory)
-    check_applicable(config, app.interface)
+    app = load_application(config)
+    check_applicable(config, app.interface.value)
     return app
 
 
@@ -75,7 +75,6 @@ class Command:
     def __init__(self, arguments: Sequence[str]) -> None:
         self._arguments = list(arguments)
         self._directory = os.getcwd()
-        self._has_entered = False
 
     def __repr__(self) -> str:
         return f"<Command {' '.join(self._arguments)!r} in {self._directory!r}>"
@@ -86,23 +85,17 @@ class Command:
             return self._print_config()
         if asks_for("check_config", self._arguments, os.environ):
             return self._check_config()
-        # These need a Unix, and reading the settings does not.
+        # These need a Unix, which reading the settings does not.
         from greenuni.arbiter import run
         from greenuni.worker import run_worker
 
-        return run(self.load_config, run_worker, load_application)
+        return run(self.load_config, run_worker, load_here)
 
     def load_config(self) -> Config:
-        """Read the configuration as it is now, at start and again at each HUP. Raises `ConfigError`.
-
-        The first time this enters ``chdir``, where relative paths of sockets and logs begin.
-        """
+        """Read the configuration as it is now, at start and again at each HUP. Raises `ConfigError`."""
         config = self._read()
         if config.wsgi_app is None:
             raise ConfigError("no application: name one, such as main:app", f"usage: {USAGE}")
-        if config.chdir is not None and not self._has_entered:
-            os.chdir(config.chdir)
-        self._has_entered = True
         return config
 
     def _read(self) -> Config:
@@ -118,7 +111,7 @@ class Command:
         """Load the configuration and the application, and say what would run."""
         config = self.load_config()
         show_notes(config)
-        app = load_application(config)
+        app = load_here(config)
         workers = "1 worker" if config.workers == 1 else f"{config.workers} workers"
         print(f"configuration:\n{render_given(config)}")
         print(f"application: {app.target}: {app.description}, {INTERFACE_NAMES[app.interface]}")

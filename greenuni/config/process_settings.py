@@ -207,7 +207,12 @@ class ProcessSettings:
         help="run workers as this group; needs root at start",
     )
     umask: int = setting(
-        0, FileMode(), "-m", "--umask", help="mask for files that the server creates"
+        0,
+        FileMode(),
+        "-m",
+        "--umask",
+        help="mask for files that the workers create; 0 leaves the one that the server was started with",
+        differs=Difference("0, which is set", "it would open the application's files to everybody"),
     )
     pidfile: str | None = setting(
         None,

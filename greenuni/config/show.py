@@ -12,11 +12,8 @@ HIDDEN = frozenset({"print_config", "check_config"})  # what is asked for, not w
 def render_config(config: Config) -> str:
     """A table of three columns under section headings, ready to print."""
     rows = [
-        (
-            title,
-            [(s.name, s.show(getattr(config, s.name)), config.source_of(s.name)) for s in found],
-        )
-        for title, found in settings_by_section()
+        (title, [_row(config, setting) for setting in settings if setting.name not in HIDDEN])
+        for title, settings in settings_by_section()
     ]
     cells = [row for _, section in rows for row in section]
     name_width = max(len(name) for name, _, _ in cells)

@@ -29,7 +29,7 @@ Fields = list[tuple[bytes, bytes]]
 
 JOIN_LIMIT = 64 * 1024  # bytes of a list of chunks that go out as one chunk
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # greenuni/
 
 # PEP 3333, "Other HTTP Features": an application may not use these. Connection and Keep-Alive are
 # not among them: the wire drops both (and closes, if asked to), because applications set them out
@@ -264,6 +264,8 @@ class Call:
 
     def _log_failure(self, error: BaseException, request_id: bytes) -> None:
         traceback = _without_our_frames(error.__traceback__)
+        if traceback is None and not isinstance(error, LocalProtocolError):
+            traceback = error.__traceback__  # a fault of ours, then
         request = self.request
         self._gateway.log.error(
             "Error in the application: %s %s (request id %s)%s",

@@ -7,6 +7,9 @@ us, other than requests per second, and it is the number that decides how many m
 A server is started in a session of its own, so that "the server's processes" are those of the
 session, whatever they forked; what a reaped process used is in its parent's ``cutime`` and
 ``cstime``. The kernel counts in clock ticks (10 ms), so measure for seconds.
+
+A server that shares its CPU with somebody loses its caches and pays more system calls a request, so
+how much of that CPU others had, the hypervisor included, is measured as well.
 """
 
 from __future__ import annotations
@@ -53,6 +56,7 @@ class Sample:
     requests: int
     wall_seconds: float
     cpu_seconds: float
+    others_seconds: float = 0.0  # that other processes and the hypervisor had the server's CPU
 
     @property
     def microseconds(self) -> float:
@@ -64,23 +68,42 @@ class Sample:
         """Throughput on one CPU, which wrk and the kernel limit, too."""
         return self.requests / self.wall_seconds
 
+    @property
+    def disturbance(self) -> float:
+        """The share of the time in which somebody else had the server's CPU, 0 to 1."""
+        return self.others_seconds / self.wall_seconds
+
 
 def measure(server: Server, workload: Workload, bench: Bench, cpus: Cpus, load: Load) -> Sample:
     """Measure once. Raises ``BenchError`` when an answer is wrong or lost."""
     with running(server, workload, bench, cpus) as process:
         warm_up(process.port, workload)
-        before = session_cpu_seconds(process.pid)
+        before = _clocks(process.pid, cpus)
         result = run_wrk(process.port, workload, cpus, load)
-        used = session_cpu_seconds(process.pid) - before
+        after = _clocks(process.pid, cpus)
         check_answer(process.port, workload)
     refuse_errors(result, workload)
+    used = after.server - before.server
     return Sample(
         workload=workload.name,
         server=server.name,
         requests=result["requests"],
         wall_seconds=result["microseconds"] / 1e6,
         cpu_seconds=used,
+        others_seconds=max(0.0, after.cpu - before.cpu - used),
     )
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """CPU seconds at one moment: of the server, and of everything on the server's CPU."""
+
+    server: float
+    cpu: float
+
+
+def _clocks(session: int, cpus: Cpus) -> Clocks:
+    return Clocks(session_cpu_seconds(session), cpu_busy_seconds(cpus.server))
 
 
 @dataclass(frozen=True)
@@ -236,6 +259,20 @@ def session_cpu_seconds(session: int) -> float:
             utime, stime, cutime, cstime = fields[11:15]
             ticks += int(utime) + int(stime) + int(cutime) + int(cstime)
     return ticks / CLOCK_TICKS
+
+
+def cpu_busy_seconds(cpu: int) -> float:
+    """Time since boot in which somebody had the CPU, or the hypervisor withheld it.
+
+    Interrupts are left out: whether a process is charged for them depends on the kernel's build.
+    """
+    with Path("/proc/stat").open() as lines:
+        for line in lines:
+            name, *ticks = line.split()
+            if name == f"cpu{cpu}":
+                user, nice, system, _idle, _iowait, _irq, _softirq, steal = map(int, ticks[:8])
+                return (user + nice + system + steal) / CLOCK_TICKS
+    raise BenchError(f"/proc/stat does not know CPU {cpu}")
 
 
 def _session_members(session: int) -> list[int]:

@@ -129,7 +129,8 @@ class Report:
         parts = [
             "# Benchmark",
             _bullets(f"{label}: {value}" for label, value in self.machine.items()),
-            f"Method: {METHOD} This run: {self._settings_sentence(medians)}",
+            f"Method: {METHOD}",
+            f"This run: {self._settings_sentence(medians)}",
             "## CPU time per request, microseconds",
             self._times(medians),
             *self._ratios(medians),
@@ -140,11 +141,18 @@ class Report:
         return "\n\n".join(parts) + "\n"
 
     def _settings_sentence(self, medians: Medians) -> str:
-        words = ", ".join(f"{name} {value}" for name, value in self.settings.items())
+        words = ", ".join(f"{name} {value}" for name, value in self.settings.items()) + "."
         spread, workload, server = medians.widest_spread()
-        if not spread:
-            return f"{words}."
-        return f"{words}; the widest spread of a cell is {spread:.0%} ({workload}, {server})."
+        if spread:
+            words += f" The widest spread of a cell is {spread:.0%} ({workload}, {server})."
+        if self.samples:
+            shares = sorted(sample.disturbance for sample in self.samples)
+            words += (
+                f" Others, the hypervisor included, had the servers' CPU for"
+                f" {statistics.median(shares):.0%} of the time in the median measurement and for"
+                f" {shares[-1]:.0%} in the worst; above a few percent, measure again."
+            )
+        return words
 
     def _times(self, medians: Medians) -> str:
         def cell(workload: Workload, server: Server) -> str:

@@ -298,7 +298,7 @@ def _detected(app: Callable[..., Any], target: Target) -> Interface:
     found = detect(app)
     if found is not None:
         return found
-    if _accepts(app, 0):
+    if _accepts(app, 0) and not _accepts(app, 3):
         raise AppLoadError(
             f"{target.text!r} is {_a(app)} that takes no arguments: if it returns the "
             "application, add --factory"

@@ -135,6 +135,8 @@ class Output:
         Owns ``fd`` from now on. Nothing may be written behind it but the next response.
         """
         self._region = FileRegion(fd, offset, offset + count)
+        if count == 0:
+            self._close_region()
         self.flush()
 
     def flush(self) -> None:
@@ -157,8 +159,7 @@ class Output:
             if sent == 0:
                 return
             if self._region.skip(sent):
-                self._region.close()
-                self._region = None
+                self._close_region()
 
     def close(self) -> None:
         """Forget what is kept and close the files."""
@@ -166,6 +167,9 @@ class Output:
         if self._file is not None:
             self._file.close()
             self._file = None
+        self._close_region()
+
+    def _close_region(self) -> None:
         if self._region is not None:
             self._region.close()
             self._region = None

@@ -1,19 +1,152 @@
-"""The arbiter's loop."""
+"""The arbiter's life: start, loop, end. What it decides is in `decide`, what it does in `effects`."""
 
 from __future__ import annotations
 
+import gc
+import logging
+import math
+import os
+import signal
+import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import NoReturn
 
+from greenuni import __version__
+from greenuni.arbiter.children import Children
+from greenuni.arbiter.decide import decide, next_deadline
+from greenuni.arbiter.effects import BecomeWorker, Effects, Setup, announce
+from greenuni.arbiter.events import Event, Signalled, Tick
 from greenuni.arbiter.inherited import Inherited
+from greenuni.arbiter.listeners import close_all, open_listeners
+from greenuni.arbiter.pidfile import PidFile
+from greenuni.arbiter.signals import SignalPipe, StoppedEarly
+from greenuni.arbiter.table import Plan, Table
+from greenuni.arbiter.title import set_title
 from greenuni.config import Config
+from greenuni.errors import BootError, GreenuniError
+from greenuni.observe import Logs
 from greenuni.shell import Application
+
+INIT_PID = 1
+
+LoadConfig = Callable[[], Config]
+Preload = Callable[[Config], Application]
 
 
 def run(
-    load_config: Callable[[], Config],
+    load_config: LoadConfig,
     run_worker: Callable[[Inherited], NoReturn],
-    preload: Callable[[Config], Application] | None,
+    preload: Preload | None,
 ) -> int:
-    """Supervise until told to stop; returns the exit status of the server."""
-    raise NotImplementedError
+    """Supervise until told to stop; returns the exit status of the server.
+
+    ``preload`` is called once, before the first fork, when the configuration says ``preload_app``. In a
+    forked child ``run_worker`` is called instead of returning, after all frames of the arbiter are gone.
+    Raises ``ConfigError`` when the first configuration or its logs cannot be used: there is no log to
+    write that to. Whatever goes wrong later is logged.
+    """
+    outcome = _supervise(load_config, preload)
+    if isinstance(outcome, Inherited):
+        run_worker(outcome)
+    return outcome
+
+
+def _supervise(load_config: LoadConfig, preload: Preload | None) -> int | Inherited:
+    with ExitStack() as owned:
+        try:
+            signals = SignalPipe()
+            owned.callback(signals.close)
+            config = load_config()
+            if config.chdir:  # relative paths of logs, pid file and Unix sockets start there
+                os.chdir(config.chdir)
+            logs = Logs(config)
+            return _serve(config, logs, signals, owned, load_config, preload)
+        except StoppedEarly as stopped:
+            logging.getLogger("greenuni.error").info("Stopped by %s before it served", stopped)
+            return 0
+        except BecomeWorker as birth:
+            owned.pop_all()  # all that belongs to the arbiter, which this process is not any more
+            return birth.inherited
+
+
+def _serve(
+    config: Config,
+    logs: Logs,
+    signals: SignalPipe,
+    owned: ExitStack,
+    load_config: LoadConfig,
+    preload: Preload | None,
+) -> int:
+    """Start and loop; ``owned`` gets what must be undone at the end."""
+    _introduce(config, logs)
+    try:
+        if config.pidfile:
+            pidfile = PidFile(config.pidfile)
+            pidfile.write()
+            owned.callback(pidfile.remove)
+        setup = Setup(config, open_listeners(config, {}))
+        owned.callback(close_all, setup.listeners)
+        announce(logs.error, setup.listeners.values())
+        application = _preload(config, preload)
+    except GreenuniError as error:
+        details = f"\n{error.details.rstrip()}" if isinstance(error, BootError) else ""
+        logs.error.error("%s%s", error, details)
+        return error.exit_status
+    # A preloaded application may have children of its own, and wait for them itself.
+    children = Children(adopts=application is None or os.getpid() == INIT_PID)
+    owned.callback(children.close)
+    effects = Effects(setup, logs, signals, load_config, application, children)
+    owned.callback(effects.close_listeners)
+    return _loop(Table.start(Plan.of(config)), effects, children, signals)
+
+
+def _introduce(config: Config, logs: Logs) -> None:
+    set_title("arbiter", config)
+    logs.error.info("Starting greenuni %s", __version__)
+    for note in config.notes:
+        logs.error.warning("%s", note)
+    if config.workers_arithmetic:
+        logs.error.info("workers=auto: %s", config.workers_arithmetic)
+
+
+def _preload(config: Config, preload: Preload | None) -> Application | None:
+    """Load the application once for all workers, and keep its pages shared with them."""
+    if not config.preload_app or preload is None:
+        return None
+    application = preload(config)
+    # Without this the first collection in a worker would write to every object's header.
+    gc.collect()
+    gc.freeze()
+    return application
+
+
+def _loop(table: Table, effects: Effects, children: Children, signals: SignalPipe) -> int:
+    children.watch(signals.reader)
+    signals.begin_loop()
+    events: list[Event] = [Tick()]
+    while True:
+        _act_on(events, table, effects)
+        if effects.status is not None:
+            return effects.status
+        due = next_deadline(table, time.monotonic())
+        events = children.wait(_milliseconds_until(due))
+        events += [Signalled(number) for number in signals.take() if number != signal.SIGCHLD]
+        events += children.reap()
+        if due is not None and time.monotonic() >= due:
+            events.append(Tick(children.readings(), due))
+
+
+def _act_on(events: list[Event], table: Table, effects: Effects) -> None:
+    """Decide on all of them; what comes of a command is decided upon before what happened later."""
+    waiting = deque(events)
+    while waiting and effects.status is None:
+        for command in decide(table, time.monotonic(), waiting.popleft()):
+            waiting.extendleft(reversed(effects.carry_out(command)))
+
+
+def _milliseconds_until(due: float | None) -> int | None:
+    if due is None:
+        return None
+    return max(0, math.ceil((due - time.monotonic()) * 1000))

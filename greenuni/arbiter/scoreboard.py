@@ -7,6 +7,7 @@ see half of a new request line, which matters to nobody: it is read when a worke
 
 from __future__ import annotations
 
+import errno
 import mmap
 import struct
 import time
@@ -84,7 +85,9 @@ class Board:
         self._capacity = capacity
 
     def take(self) -> BoardSlot:
-        """A cleared slot. Raises ``IndexError`` when all are taken."""
+        """A cleared slot. Raises ``OSError`` (ENOSPC) when all are taken."""
+        if not self._free:
+            raise OSError(errno.ENOSPC, "the scoreboard is full")
         index = self._free.pop()
         start = index * SLOT_SIZE
         self._memory[start : start + SLOT_SIZE] = bytes(SLOT_SIZE)

@@ -1,0 +1,192 @@
+"""The worker processes as the operating system knows them: forked, heard, signalled, reaped.
+
+Events leave this room by serial; nobody else deals in pids, pipes and wait statuses.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import select
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from greenuni.arbiter.events import Died, Event, Said
+from greenuni.arbiter.exits import Exit, OomCounter, find_oom_file
+from greenuni.arbiter.messages import Decoder, MessageError
+from greenuni.arbiter.scoreboard import Board, BoardSlot, Reading
+
+READ_SIZE = 65536
+
+
+@dataclass(frozen=True)
+class Birth:
+    """What a forked child owns of the arbiter's side: see `Inherited`."""
+
+    slot: BoardSlot
+    channel: int
+    lifeline: int
+
+
+@dataclass
+class Child:
+    """One worker process."""
+
+    serial: int
+    pid: int
+    reader: int  # read end of its message pipe
+    index: int  # of its scoreboard slot
+    decoder: Decoder = field(default_factory=Decoder)
+
+
+class Children:
+    """All worker processes. ``adopts`` also reaps processes that are not ours (as process 1 must)."""
+
+    def __init__(self, adopts: bool) -> None:
+        self._adopts = adopts
+        self._by_serial: dict[int, Child] = {}
+        self._by_reader: dict[int, Child] = {}
+        self._board = Board()
+        self._oom = OomCounter(find_oom_file())
+        # EOF on the read end tells a worker that the arbiter is gone, however it went.
+        self._lifeline, self._lifeline_writer = os.pipe()
+        self._poll = select.poll()  # unlike epoll it has no descriptor that a child would share
+
+    def watch(self, descriptor: int) -> None:
+        """Let `wait` return for this descriptor, too."""
+        self._poll.register(descriptor, select.POLLIN)
+
+    def wait(self, milliseconds: int | None) -> list[Event]:
+        """Wait until something happens or time is up; returns what the workers said."""
+        events: list[Event] = []
+        for descriptor, _ in self._poll.poll(milliseconds):
+            if descriptor in self._by_reader:
+                events += self._hear(self._by_reader[descriptor])
+        return events
+
+    def _hear(self, child: Child) -> list[Event]:
+        """Read what is there. A pipe that has ended or talks nonsense is not listened to any more."""
+        try:
+            data = os.read(child.reader, READ_SIZE)
+            messages = child.decoder.feed(data)
+        except BlockingIOError:
+            return []
+        except MessageError:
+            data, messages = b"", []
+        if not data:
+            self._stop_hearing(child)
+        return [Said(child.serial, message) for message in messages]
+
+    def _stop_hearing(self, child: Child) -> None:
+        if self._by_reader.pop(child.reader, None) is not None:
+            self._poll.unregister(child.reader)
+
+    # Birth
+
+    def fork(self, serial: int) -> int | Birth:
+        """Fork; returns the pid, or in the child what it owns.
+
+        Raises ``OSError`` when there can be no further process or pipe.
+        """
+        slot = self._board.take()
+        reader, writer = os.pipe()
+        try:
+            pid = os.fork()
+        except OSError:
+            os.close(reader)
+            os.close(writer)
+            self._board.give_back(slot.index)
+            raise
+        if pid == 0:
+            os.close(reader)
+            self._leave_to_child()
+            return Birth(slot, writer, self._lifeline)
+        os.close(writer)
+        os.set_blocking(reader, False)
+        child = Child(serial, pid, reader, slot.index)
+        self._by_serial[serial] = self._by_reader[reader] = child
+        self._poll.register(reader, select.POLLIN)
+        return pid
+
+    def _leave_to_child(self) -> None:
+        """Close what only the arbiter may hold: above all the end of the lifeline that must go with it."""
+        os.close(self._lifeline_writer)
+        for sibling in self._by_serial.values():
+            os.close(sibling.reader)
+
+    # Life
+
+    def send(self, serial: int, number: signal.Signals) -> None:
+        """Send a signal. A worker that has ended stays a zombie until `reap`, so its pid is nobody else's."""
+        child = self._by_serial.get(serial)
+        if child is not None:
+            os.kill(child.pid, number)
+
+    def readings(self) -> dict[int, Reading]:
+        """The scoreboard, by serial."""
+        self._oom.forget()
+        return {child.serial: self._board.read(child.index) for child in self._by_serial.values()}
+
+    # Death
+
+    def reap(self) -> list[Event]:
+        """Take note of the workers that have ended; their last words come first."""
+        events: list[Event] = []
+        by_pid = {child.pid: child for child in self._by_serial.values()}
+        for pid, exit in self._any_ended() if self._adopts else self._ended(by_pid):
+            if pid in by_pid:
+                events += self._bury(by_pid[pid], exit)
+        return events
+
+    def _ended(self, pids: Iterable[int]) -> Iterator[tuple[int, Exit]]:
+        for pid in pids:
+            try:
+                ended, status = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:  # a preloaded application has waited for it
+                yield pid, Exit()
+                continue
+            if ended:
+                yield pid, self._exit(status)
+
+    def _any_ended(self) -> Iterator[tuple[int, Exit]]:
+        """Also orphans that the kernel gave us to wait for."""
+        while True:
+            try:
+                ended, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not ended:
+                return
+            yield ended, self._exit(status)
+
+    def _exit(self, status: int) -> Exit:
+        exit = Exit.from_wait_status(status)
+        if exit.number == signal.SIGKILL and self._oom.take():
+            return dataclasses.replace(exit, out_of_memory=True)
+        return exit
+
+    def _bury(self, child: Child, exit: Exit) -> list[Event]:
+        events: list[Event] = []
+        # A process that the worker left behind may keep the pipe open, so there need not be an EOF.
+        while child.reader in self._by_reader:
+            said = self._hear(child)
+            if not said:
+                break
+            events += said
+        self._stop_hearing(child)
+        os.close(child.reader)
+        del self._by_serial[child.serial]
+        requests = self._board.read(child.index).requests
+        self._board.give_back(child.index)
+        return [*events, Died(child.serial, exit, requests)]
+
+    def close(self) -> None:
+        """Release the descriptors; workers that are left take it for the arbiter's end."""
+        for child in self._by_serial.values():
+            os.close(child.reader)
+        os.close(self._lifeline)
+        os.close(self._lifeline_writer)
+
+    def __repr__(self) -> str:
+        return f"<Children {sorted(child.pid for child in self._by_serial.values())}>"

@@ -1,0 +1,386 @@
+"""What the arbiter decides, as a function: `decide` takes what happened and says what to do.
+
+Nothing here acts, waits or looks at the world; the table is its only state. After every event two things
+are looked after, whatever the event was: deadlines that have passed, and the difference between the
+workers that there are and those that there should be (`reconcile`). So no path can forget to replace a
+worker, and a roll needs no script: it is a difference that gets smaller.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from greenuni.arbiter.events import (
+    CloseListeners,
+    Command,
+    ConfigRefused,
+    Configured,
+    Died,
+    Event,
+    Forked,
+    ForkFailed,
+    Log,
+    ReloadConfig,
+    ReopenLogs,
+    Said,
+    Send,
+    Signalled,
+    Tick,
+    error,
+    info,
+    warning,
+)
+from greenuni.arbiter.exits import Exit, Sent, describe
+from greenuni.arbiter.messages import Booted, Changed, Failed, Ready, Retiring
+from greenuni.arbiter.reconcile import QUICK_PATIENCE, drain, end, place_is_empty, reconcile
+from greenuni.arbiter.scoreboard import Reading
+from greenuni.arbiter.table import BEATING, SERVING, Phase, Stage, Table, Worker
+
+ABORT_PATIENCE = 1.0  # seconds that a stuck worker gets to write its stacks
+FAILED_PATIENCE = 5.0  # seconds that a worker gets to end after it has said why
+OVERSLEPT = 1.0  # seconds; a tick so late means that we were not running, so neither were they
+BOOT_FAILURE_STATUS = 3
+
+
+def decide(table: Table, now: float, event: Event) -> list[Command]:
+    """What to do about ``event``, in order. ``now`` is ``time.monotonic()`` seconds."""
+    commands = _HANDLERS[type(event)](table, now, event)
+    commands += _kill_overdue(table, now)
+    commands += reconcile(table, now)
+    return commands
+
+
+def next_deadline(table: Table, now: float) -> float | None:
+    """When `decide` wants a `Tick`, or None when only an event can change anything."""
+    deadlines = [worker.deadline for worker in table.workers.values() if worker.deadline]
+    deadlines += [
+        worker.seen_at + worker.plan.timeout
+        for worker in table.having(BEATING)
+        if _must_beat(worker)
+    ]
+    if not table.is_ending:
+        deadlines += [
+            table.crash_loop(number).not_before
+            for number in range(table.count)
+            if table.crash_loop(number).not_before > now
+        ]
+    return min(deadlines, default=None)
+
+
+# Time
+
+
+def _tick(table: Table, now: float, event: Tick) -> list[Command]:
+    """Take the beats; a worker that has not beaten for its ``timeout`` is told to dump its stacks."""
+    commands: list[Command] = []
+    overslept = event.due is not None and now - event.due > OVERSLEPT
+    for worker in table.having(BEATING):
+        reading = event.readings.get(worker.serial, Reading())
+        worker.seen_at = now if overslept else max(worker.seen_at, reading.beat)
+        if _must_beat(worker) and now - worker.seen_at >= worker.plan.timeout:
+            commands += _abort(worker, now, reading)
+    return commands
+
+
+def _must_beat(worker: Worker) -> bool:
+    return worker.ready_at is not None and worker.plan.timeout > 0
+
+
+def _abort(worker: Worker, now: float, reading: Reading) -> list[Command]:
+    silence = f"{now - worker.seen_at:.1f} s"
+    text = f"{worker.label} has not turned its loop for {silence}"
+    if reading.request_line:
+        text += f"; running {reading.request_line} since {now - reading.since:.1f} s"
+    worker.become(Stage.ABORTING)
+    worker.sent = Sent(signal.SIGABRT, f"its loop had not turned for {silence}", now)
+    worker.deadline = now + ABORT_PATIENCE
+    return [error(text), Send(worker.serial, signal.SIGABRT)]
+
+
+def _kill_overdue(table: Table, now: float) -> list[Command]:
+    commands: list[Command] = []
+    for worker in list(table.workers.values()):
+        if worker.deadline is not None and worker.deadline <= now:
+            commands += _kill(worker, now)
+    return commands
+
+
+def _kill(worker: Worker, now: float) -> list[Command]:
+    if worker.sent is None:
+        reason = "it did not end after its failure"
+    else:
+        reason = f"it had not ended {now - worker.sent.at:.1f} s after {worker.sent.signal.name}"
+    worker.become(Stage.KILLED)
+    worker.sent = Sent(signal.SIGKILL, reason, now)
+    worker.deadline = None
+    return [Send(worker.serial, signal.SIGKILL)]
+
+
+# Signals
+
+
+def _signalled(table: Table, now: float, event: Signalled) -> list[Command]:
+    handler = _SIGNALS.get(event.signal)
+    return handler(table, now, event.signal) if handler else []
+
+
+def _stop(table: Table, now: float, number: signal.Signals) -> list[Command]:
+    """TERM: let the workers finish what they have."""
+    if table.is_ending:
+        return [info(f"Handling signal: {number.name} (already stopping)")]
+    table.phase = Phase.STOPPING
+    commands: list[Command] = [info(f"Handling signal: {number.name}"), CloseListeners()]
+    for worker in _not_yet_ending(table):
+        commands += drain(worker, now, "the server was told to stop")
+    return commands
+
+
+def _quit(table: Table, now: float, number: signal.Signals) -> list[Command]:
+    """INT or QUIT: stop at once; the second one kills."""
+    commands: list[Command] = [info(f"Handling signal: {number.name}")]
+    if table.phase is Phase.QUITTING:
+        for worker in table.workers.values():
+            commands += _kill(worker, now)
+        return commands
+    return [*commands, *_quit_all(table, now, "the server was told to stop at once")]
+
+
+def _quit_all(table: Table, now: float, reason: str) -> list[Command]:
+    table.phase = Phase.QUITTING
+    commands: list[Command] = [CloseListeners()]
+    for worker in table.having(SERVING | {Stage.STOPPING}):
+        # A worker that boots may not have its own handlers yet, and QUIT would dump its core.
+        quick = signal.SIGTERM if worker.ready_at is None else signal.SIGQUIT
+        commands += end(worker, now, quick, QUICK_PATIENCE, reason)
+    for worker in _not_yet_ending(table):
+        commands += drain(worker, now, reason)
+    return commands
+
+
+def _not_yet_ending(table: Table) -> list[Worker]:
+    return table.having({Stage.BOOTING, Stage.BROKEN, Stage.FAILED} | SERVING)
+
+
+def _reload(table: Table, now: float, number: signal.Signals) -> list[Command]:
+    if table.is_ending:
+        return []
+    return [info(f"Handling signal: {number.name}"), ReopenLogs(), _new_generation(table)]
+
+
+def _new_generation(table: Table) -> ReloadConfig:
+    table.latest += 1
+    return ReloadConfig(table.latest)
+
+
+def _reopen_logs(table: Table, now: float, number: signal.Signals) -> list[Command]:
+    everybody = [Send(worker.serial, signal.SIGUSR1) for worker in table.having(BEATING)]
+    booting = [Send(worker.serial, signal.SIGUSR1) for worker in table.having({Stage.BOOTING})]
+    return [info(f"Handling signal: {number.name}"), ReopenLogs(), *everybody, *booting]
+
+
+def _change_count(table: Table, now: float, number: signal.Signals) -> list[Command]:
+    if table.is_ending:
+        return []
+    table.count = max(1, table.count + (1 if number is signal.SIGTTIN else -1))
+    return [info(f"Handling signal: {number.name}; {table.count} workers are wanted now")]
+
+
+def _not_supported(table: Table, now: float, number: signal.Signals) -> list[Command]:
+    return [warning(f"{number.name} does nothing here: {_INSTEAD[number]}")]
+
+
+_INSTEAD = {
+    signal.SIGUSR2: "send HUP to load new code and configuration without a lost request; to replace "
+    "the program itself, start a second server with --reuse-port and send TERM to this one",
+    signal.SIGWINCH: "send TTOU to have fewer workers, TERM to stop gracefully",
+}
+_SIGNALS: dict[signal.Signals, Callable[[Table, float, signal.Signals], list[Command]]] = {
+    signal.SIGTERM: _stop,
+    signal.SIGINT: _quit,
+    signal.SIGQUIT: _quit,
+    signal.SIGHUP: _reload,
+    signal.SIGUSR1: _reopen_logs,
+    signal.SIGTTIN: _change_count,
+    signal.SIGTTOU: _change_count,
+    signal.SIGUSR2: _not_supported,
+    signal.SIGWINCH: _not_supported,
+}
+
+
+# Configuration
+
+
+def _configured(table: Table, now: float, event: Configured) -> list[Command]:
+    """A new generation is planned. What boots for an older plan is of no use any more."""
+    if table.is_ending:
+        return []
+    table.plans[event.generation] = event.plan
+    table.target = event.generation
+    table.settled = None
+    table.crash_loops.clear()
+    table.failures_told.clear()
+    commands: list[Command] = []
+    if table.proven is None:
+        table.count = event.plan.workers
+    if event.plan.preload:
+        commands.append(
+            warning("--preload: the application is not loaded again, only the configuration")
+        )
+    for worker in table.having({Stage.BOOTING, Stage.BROKEN, Stage.FAILED}):
+        commands += drain(worker, now, "a newer generation takes its place")
+    return commands
+
+
+def _config_refused(table: Table, now: float, event: ConfigRefused) -> list[Command]:
+    return [error(f"{event.reason}; the old configuration and its workers go on")]
+
+
+# Workers
+
+
+def _forked(table: Table, now: float, event: Forked) -> list[Command]:
+    table.workers[event.serial].pid = event.pid
+    return []
+
+
+def _fork_failed(table: Table, now: float, event: ForkFailed) -> list[Command]:
+    worker = table.workers.pop(event.serial)
+    message = f"worker {worker.number} cannot be forked: {event.reason}"
+    return _cannot_boot(table, now, worker, Failed(message, "", 1))
+
+
+def _said(table: Table, now: float, event: Said) -> list[Command]:
+    worker = table.workers.get(event.serial)
+    return _MESSAGES[type(event.message)](table, now, worker, event.message) if worker else []
+
+
+def _booted(table: Table, now: float, worker: Worker, message: Booted) -> list[Command]:
+    return [info(f"Booting worker with pid: {worker.pid}")]
+
+
+def _ready(table: Table, now: float, worker: Worker, message: Ready) -> list[Command]:
+    if worker.stage is not Stage.BOOTING:  # it has been told to end meanwhile
+        return []
+    worker.become(Stage.READY)
+    worker.ready_at = worker.seen_at = now
+    commands: list[Command] = []
+    if worker.generation != table.proven:
+        if table.proven is not None:
+            table.count = worker.plan.workers
+        table.proven = worker.generation
+        table.phase = Phase.RUNNING
+        commands.append(info(f"Serving {message.description}"))
+    for elder in list(table.in_place(worker.number)):
+        if elder is not worker:
+            commands += drain(elder, now, f"{worker.label} has taken its place")
+    return commands
+
+
+def _retiring(table: Table, now: float, worker: Worker, message: Retiring) -> list[Command]:
+    if worker.stage is not Stage.READY:
+        return []
+    worker.become(Stage.RETIRING)
+    return [info(f"{worker.label} asks to be replaced: {message.reason}")]
+
+
+def _changed(table: Table, now: float, worker: Worker, message: Changed) -> list[Command]:
+    """Every worker sees the same save; only the newest generation is listened to, so it counts once."""
+    newest = max((other.generation for other in _not_yet_ending(table)), default=0)
+    if table.is_ending or worker.generation < newest:
+        return []
+    return [info(f"{message.path} has changed; reloading"), _new_generation(table)]
+
+
+def _failed(table: Table, now: float, worker: Worker, message: Failed) -> list[Command]:
+    if worker.stage is Stage.BOOTING:
+        return _cannot_boot(table, now, worker, message)
+    if worker.stage in SERVING:
+        worker.become(Stage.FAILED)
+        worker.deadline = now + FAILED_PATIENCE
+    return [error(f"{worker.label}: {message.message}", message.details)]
+
+
+def _cannot_boot(table: Table, now: float, worker: Worker, failure: Failed) -> list[Command]:
+    """A boot failure ends the server, a roll or just this attempt, depending on who serves already."""
+    alive = worker.serial in table.workers
+    if alive:
+        worker.become(Stage.BROKEN if worker.plan.reload else Stage.FAILED)
+        worker.deadline = None if worker.plan.reload else now + FAILED_PATIENCE
+    if table.is_ending:
+        return []
+    commands: list[Command] = []
+    is_told = (worker.generation, failure.message) in table.failures_told
+    table.failures_told.add((worker.generation, failure.message))
+    if not is_told:
+        commands.append(error(failure.message, failure.details))
+        if worker.stage is Stage.BROKEN:
+            commands.append(info("Waiting for a file to change before the next attempt"))
+    if table.proven is None and not worker.plan.reload:
+        table.exit_status = failure.exit_status
+        reason = "the first generation of workers cannot boot"
+        return [*commands, error(f"Stopping: {reason}"), *_quit_all(table, now, reason)]
+    if table.proven is not None and worker.generation == table.target != table.proven:
+        return [*commands, *_give_up(table, now)]
+    if not alive:
+        commands += place_is_empty(table, worker, now)
+    elif is_told and not worker.plan.reload:
+        commands.append(error(f"{worker.label} cannot boot, as before: {failure.message}"))
+    return commands
+
+
+def _give_up(table: Table, now: float) -> list[Command]:
+    """The new generation is no good; the old one stays."""
+    assert table.proven is not None
+    failed, table.target = table.target, table.proven
+    serving = len(table.having(SERVING))
+    commands: list[Command] = [
+        error(f"The reload is given up; {serving} workers go on with what they had loaded before")
+    ]
+    for worker in table.having({Stage.BOOTING}):
+        if worker.generation == failed:
+            commands += drain(worker, now, "its generation has been given up")
+    return commands
+
+
+def _died(table: Table, now: float, event: Died) -> list[Command]:
+    worker = table.workers.pop(event.serial)
+    cause = describe(event.exit, worker.sent)
+    if worker.stage is Stage.BOOTING:
+        failure = Failed(f"{worker.label} {cause} while it booted", "", BOOT_FAILURE_STATUS)
+        return _cannot_boot(table, now, worker, failure)
+    life = f"it lived {now - worker.started_at:.1f} s and answered {event.requests} requests"
+    commands: list[Command] = [_death_line(worker, event.exit, f"{worker.label} {cause}; {life}")]
+    if worker.stage in SERVING | {Stage.FAILED, Stage.BROKEN}:
+        commands += place_is_empty(table, worker, now)
+    return commands
+
+
+def _death_line(worker: Worker, exit: Exit, text: str) -> Log:
+    if worker.stage in SERVING:
+        return error(text)
+    # Before it is ready a worker has no handler yet, so that the signal itself ends it.
+    was_to_be = exit.is_clean or worker.ready_at is None
+    if worker.stage is Stage.FAILED or (worker.stage is Stage.STOPPING and was_to_be):
+        return info(text)
+    return warning(text)
+
+
+_MESSAGES: dict[type[Any], Callable[[Table, float, Worker, Any], list[Command]]] = {
+    Booted: _booted,
+    Ready: _ready,
+    Failed: _failed,
+    Retiring: _retiring,
+    Changed: _changed,
+}
+_HANDLERS: dict[type[Any], Callable[[Table, float, Any], list[Command]]] = {
+    Tick: _tick,
+    Signalled: _signalled,
+    Configured: _configured,
+    ConfigRefused: _config_refused,
+    Forked: _forked,
+    ForkFailed: _fork_failed,
+    Said: _said,
+    Died: _died,
+}

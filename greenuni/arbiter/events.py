@@ -1,0 +1,174 @@
+"""The two vocabularies of `decide`: events go in, commands come out. Nothing here acts.
+
+A worker is named by its ``serial``, which is never used twice; its pid is known once it is forked.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from greenuni.arbiter.exits import Exit
+from greenuni.arbiter.messages import Message
+from greenuni.arbiter.scoreboard import Reading
+from greenuni.arbiter.table import Plan
+
+# Events
+
+
+@dataclass(frozen=True)
+class Signalled:
+    """The arbiter itself got a signal (never CHLD: that becomes `Died`)."""
+
+    signal: signal.Signals
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A deadline has passed: ``due`` is when it was to be, ``readings`` the scoreboard by serial."""
+
+    readings: Mapping[int, Reading] = field(default_factory=dict)
+    due: float | None = None
+
+
+@dataclass(frozen=True)
+class Forked:
+    """`Spawn` has been carried out."""
+
+    serial: int
+    pid: int
+
+
+@dataclass(frozen=True)
+class ForkFailed:
+    """`Spawn` could not be carried out."""
+
+    serial: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message from a worker."""
+
+    serial: int
+    message: Message
+
+
+@dataclass(frozen=True)
+class Died:
+    """A worker has been reaped; ``requests`` is its final total."""
+
+    serial: int
+    exit: Exit
+    requests: int
+
+
+@dataclass(frozen=True)
+class Configured:
+    """`ReloadConfig` has been carried out: the new generation's listeners are open."""
+
+    generation: int
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class ConfigRefused:
+    """`ReloadConfig` failed; everything is as it was."""
+
+    reason: str
+
+
+Event = Signalled | Tick | Forked | ForkFailed | Said | Died | Configured | ConfigRefused
+
+# Commands
+
+
+@dataclass(frozen=True)
+class Spawn:
+    """Fork worker ``serial``, of that generation, into place ``number``."""
+
+    serial: int
+    number: int
+    generation: int
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send a signal to a worker."""
+
+    serial: int
+    signal: signal.Signals
+
+
+@dataclass(frozen=True)
+class Log:
+    """Write to the error log; ``details`` (a traceback) follows on lines of its own."""
+
+    level: int
+    text: str
+    details: str = ""
+
+
+@dataclass(frozen=True)
+class ReloadConfig:
+    """Read the configuration again and open what new listeners it needs, as ``generation``."""
+
+    generation: int
+
+
+@dataclass(frozen=True)
+class ReopenLogs:
+    """Open the arbiter's own log files anew."""
+
+
+@dataclass(frozen=True)
+class Settle:
+    """Only ``generation`` goes on: drop the configurations and close the listeners of all others."""
+
+    generation: int
+
+
+@dataclass(frozen=True)
+class KeepPlaces:
+    """Only places below ``count`` will be held: close what listeners belong to others alone."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class CloseListeners:
+    """Stop listening; connections that are in the queue belong to the workers."""
+
+
+@dataclass(frozen=True)
+class Finish:
+    """No worker is left; end with this exit status."""
+
+    status: int
+
+
+Command = (
+    Spawn | Send | Log | ReloadConfig | ReopenLogs | Settle | KeepPlaces | CloseListeners | Finish
+)
+
+
+def info(text: str) -> Log:
+    """A sentence at level info."""
+    return Log(logging.INFO, _sentence(text))
+
+
+def warning(text: str) -> Log:
+    """A sentence at level warning."""
+    return Log(logging.WARNING, _sentence(text))
+
+
+def error(text: str, details: str = "") -> Log:
+    """A sentence at level error, with a traceback where there is one."""
+    return Log(logging.ERROR, _sentence(text), details)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

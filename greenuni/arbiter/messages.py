@@ -1,0 +1,134 @@
+"""What a worker says to the arbiter, all of it: rare events, typed, on a pipe.
+
+On the wire a message is four bytes of length, big-endian, and a JSON object with its fields and its
+``kind``. A message is written whole under a lock; the reader takes whatever bytes there are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import struct
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from greenuni.errors import GreenuniError
+
+LONGEST_MESSAGE = 1 << 20  # bytes; the arbiter must not be made to keep more
+LONGEST_DETAILS = 100_000  # characters of a traceback, the last ones
+_LENGTH = struct.Struct("!I")
+
+
+@dataclass(frozen=True)
+class Booted:
+    """The process has become a worker; it goes on to load the application."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker answers requests. ``description`` says what it serves and how."""
+
+    description: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The worker cannot serve. ``details`` is a traceback to show once, or empty."""
+
+    message: str
+    details: str
+    exit_status: int
+
+
+@dataclass(frozen=True)
+class Retiring:
+    """The worker asks to be replaced; it serves on until TERM."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A file that the application was loaded from has changed (``--reload``)."""
+
+    path: str
+
+
+Message = Booted | Ready | Failed | Retiring | Changed
+
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__.lower(): kind for kind in (Booted, Ready, Failed, Retiring, Changed)
+}
+
+
+class MessageError(GreenuniError):
+    """Bytes on a message pipe that are no message; the pipe is of no use any more."""
+
+
+def encode(message: Message) -> bytes:
+    """The bytes of one message."""
+    if isinstance(message, Failed) and len(message.details) > LONGEST_DETAILS:
+        message = dataclasses.replace(message, details="..." + message.details[-LONGEST_DETAILS:])
+    fields = {"kind": type(message).__name__.lower(), **dataclasses.asdict(message)}
+    body = json.dumps(fields).encode("ascii")
+    return _LENGTH.pack(len(body)) + body
+
+
+def _decode(body: bytes) -> Message:
+    try:
+        fields = json.loads(body)
+        message: Message = _KINDS[fields.pop("kind")](**fields)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MessageError(f"not a message of a worker: {body[:80]!r}") from error
+    return message
+
+
+class Decoder:
+    """Takes bytes as they come and gives whole messages."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that ``data`` completes. Raises `MessageError`."""
+        self._rest += data
+        messages = []
+        while len(self._rest) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._rest)
+            if length > LONGEST_MESSAGE:
+                raise MessageError(f"a message of {length} bytes")
+            end = _LENGTH.size + length
+            if len(self._rest) < end:
+                break
+            messages.append(_decode(self._rest[_LENGTH.size : end]))
+            self._rest = self._rest[end:]
+        return messages
+
+    def __repr__(self) -> str:
+        return f"<Decoder {len(self._rest)} bytes wait>"
+
+
+class Channel:
+    """The worker's end of its pipe. Any thread may `send`; what cannot be sent is dropped.
+
+    A broken pipe means that the arbiter is gone, which the lifeline tells in its own way.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+
+    def send(self, message: Message) -> None:
+        """Write one message, waiting while the pipe is full."""
+        data = memoryview(encode(message))
+        with self._lock:
+            try:
+                while data:
+                    data = data[os.write(self._descriptor, data) :]
+            except BrokenPipeError:
+                return
+
+    def __repr__(self) -> str:
+        return f"<Channel {self._descriptor}>"

@@ -1,0 +1,194 @@
+"""The table that the arbiter decides over: its workers, what stage each is in, what is planned.
+
+::
+
+    BOOTING -> READY -> RETIRING      these two serve; RETIRING has asked to be replaced
+    BOOTING -> BROKEN                 cannot boot, waits for the next save (--reload)
+    BOOTING, READY, RETIRING -> FAILED       has said why and is ending by itself
+    any -> STOPPING, ABORTING -> KILLED      has been sent TERM or QUIT, ABRT, KILL
+
+Death, expected or not, takes a worker off the table from any stage. The exact steps: `TRANSITIONS`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from greenuni.arbiter.exits import Sent
+from greenuni.config import Config
+
+
+class Phase(enum.Enum):
+    """What the server as a whole is doing."""
+
+    STARTING = "starting"  # no worker has been ready yet
+    RUNNING = "running"
+    STOPPING = "stopping"  # workers drain
+    QUITTING = "quitting"  # workers end at once
+
+
+class Stage(enum.Enum):
+    """Where a worker is in its life, as far as the arbiter knows."""
+
+    BOOTING = "booting"
+    READY = "ready"
+    RETIRING = "retiring"
+    BROKEN = "broken"
+    FAILED = "failed"
+    STOPPING = "stopping"
+    ABORTING = "aborting"
+    KILLED = "killed"
+
+
+_ENDS = {Stage.STOPPING, Stage.ABORTING, Stage.KILLED}
+TRANSITIONS: dict[Stage, set[Stage]] = {
+    Stage.BOOTING: {Stage.READY, Stage.BROKEN, Stage.FAILED} | _ENDS,
+    Stage.READY: {Stage.RETIRING, Stage.FAILED} | _ENDS,
+    Stage.RETIRING: {Stage.FAILED} | _ENDS,
+    Stage.BROKEN: {Stage.STOPPING, Stage.KILLED},
+    Stage.FAILED: {Stage.STOPPING, Stage.KILLED},
+    Stage.STOPPING: _ENDS,  # STOPPING again when a quick stop overtakes a graceful one
+    Stage.ABORTING: {Stage.KILLED},
+    Stage.KILLED: {Stage.KILLED},
+}
+SERVING = {Stage.READY, Stage.RETIRING}
+BEATING = SERVING | {Stage.STOPPING}  # a draining worker must turn its loop, too
+IN_PLACE = {Stage.BOOTING, Stage.READY, Stage.RETIRING, Stage.BROKEN, Stage.FAILED}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the arbiter itself needs of a generation's configuration. Times in seconds, 0 is "off"."""
+
+    workers: int = 1
+    timeout: float = 30.0
+    graceful_timeout: float = 30.0
+    reload: bool = False
+    preload: bool = False
+
+    @classmethod
+    def of(cls, config: Config) -> Plan:
+        """The plan that a configuration makes."""
+        return cls(
+            max(1, config.workers),
+            config.timeout,
+            config.graceful_timeout,
+            config.reload,
+            config.preload_app,
+        )
+
+
+@dataclass
+class Worker:
+    """One worker process. Times are ``time.monotonic()`` seconds."""
+
+    serial: int
+    number: int
+    generation: int
+    plan: Plan
+    started_at: float
+    pid: int = 0
+    stage: Stage = Stage.BOOTING
+    ready_at: float | None = None
+    seen_at: float = 0.0  # latest known beat, once ready
+    deadline: float | None = None  # when it is killed if it has not ended
+    sent: Sent | None = None
+
+    def become(self, stage: Stage) -> None:
+        """Change the stage. Raises ``RuntimeError`` where the table of transitions has no such step."""
+        if stage not in TRANSITIONS[self.stage]:
+            raise RuntimeError(f"{self!r} cannot become {stage.value}")
+        self.stage = stage
+
+    def served(self, now: float) -> float:
+        """Seconds that it has been ready."""
+        return 0.0 if self.ready_at is None else now - self.ready_at
+
+    @property
+    def label(self) -> str:
+        """How log lines name it."""
+        return f"worker {self.number} (pid {self.pid})"
+
+    def __repr__(self) -> str:
+        return f"<Worker {self.number} pid={self.pid} gen={self.generation} {self.stage.value}>"
+
+
+FIRST_DELAY = 0.5  # seconds before the second attempt in a crash loop
+LONGEST_DELAY = 30.0
+SHORT_LIFE = 1.0  # a worker that has served for less makes the loop longer
+LONG_LIFE = 10.0  # one that has served for as long ends it
+
+
+@dataclass
+class CrashLoop:
+    """Deaths in quick succession in one place: the first is made good at once, further ones wait."""
+
+    deaths: int = 0
+    not_before: float = 0.0
+
+    def note_death(self, served: float, now: float) -> float:
+        """A worker died that had served for so many seconds; returns how long its place stays empty."""
+        if served >= LONG_LIFE:
+            self.deaths = 0
+        delay = 0.0
+        if served < SHORT_LIFE:
+            if self.deaths:
+                delay = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (self.deaths - 1))
+            self.deaths += 1
+        self.not_before = now + delay
+        return delay
+
+
+@dataclass
+class Table:
+    """All that `decide` knows. Changed by `decide` only.
+
+    ``target`` is the generation that every worker should be of; ``proven`` the latest of which a worker
+    became ready. They differ while a roll has not had its first success.
+    """
+
+    plans: dict[int, Plan]
+    phase: Phase = Phase.STARTING
+    latest: int = 0  # the highest generation given out
+    target: int = 0
+    proven: int | None = None
+    settled: int | None = None
+    count: int = 1
+    workers: dict[int, Worker] = field(default_factory=dict)
+    crash_loops: dict[int, CrashLoop] = field(default_factory=dict)
+    failures_told: set[tuple[int, str]] = field(default_factory=set)
+    next_serial: int = 1
+    exit_status: int = 0
+
+    @classmethod
+    def start(cls, plan: Plan) -> Table:
+        """The table of a server that has not forked anything."""
+        return cls({0: plan}, count=plan.workers)
+
+    def add(self, number: int, generation: int, now: float) -> Worker:
+        """Enter a worker that is about to be forked."""
+        plan = self.plans[generation]
+        worker = Worker(self.next_serial, number, generation, plan, now, seen_at=now)
+        self.next_serial += 1
+        self.workers[worker.serial] = worker
+        return worker
+
+    def having(self, stages: set[Stage]) -> list[Worker]:
+        """The workers in one of these stages, in order of place and age."""
+        found = (worker for worker in self.workers.values() if worker.stage in stages)
+        return sorted(found, key=lambda worker: (worker.number, worker.serial))
+
+    def in_place(self, number: int) -> Iterator[Worker]:
+        """Those who hold, or are to hold, place ``number``."""
+        return (worker for worker in self.having(IN_PLACE) if worker.number == number)
+
+    def crash_loop(self, number: int) -> CrashLoop:
+        """The crash loop of a place."""
+        return self.crash_loops.setdefault(number, CrashLoop())
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the server is on its way out."""
+        return self.phase in (Phase.STOPPING, Phase.QUITTING)

@@ -1,0 +1,33 @@
+"""How a process calls itself in ``ps``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from greenuni.config import Config
+
+_setproctitle: Callable[[str], None] | None
+try:
+    from setproctitle import setproctitle as _setproctitle
+except ImportError:  # the extra "title" is not installed
+    _setproctitle = None
+
+COMM_FILE = "/proc/self/comm"
+COMM_LENGTH = 15  # bytes; the kernel keeps no more
+
+
+def set_title(role: str, config: Config) -> None:
+    """Name this process ``greenuni: role [name]``.
+
+    Without setproctitle only the short name of Linux can be set, which ``ps -o comm`` and ``top`` show.
+    """
+    name = config.proc_name or config.wsgi_app
+    title = f"greenuni: {role} [{name}]" if name else f"greenuni: {role}"
+    if _setproctitle is not None:
+        _setproctitle(title)
+        return
+    try:
+        with open(COMM_FILE, "wb", buffering=0) as comm:
+            comm.write(title.encode("utf-8", "replace")[:COMM_LENGTH])
+    except OSError:  # not Linux, or /proc is hidden: a title is a courtesy
+        return

@@ -1,0 +1,10 @@
+"""The life of a worker process, whatever it runs.
+
+A forked child arrives here with an `Inherited` record and nothing else of the arbiter. It becomes a process
+of its own (`identity`), prepares to tell what it does when it is stuck (`dump`), starts the thread that
+notices the arbiter's end (`watcher`), loads the application, and seats the one shell that serves it (`life`).
+"""
+
+from greenuni.worker.life import run_worker
+
+__all__ = ["run_worker"]

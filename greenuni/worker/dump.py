@@ -1,0 +1,71 @@
+"""What a stuck worker says before it is killed: its stacks, its requests, its asyncio tasks.
+
+The arbiter sends ABRT. ``faulthandler`` writes the stacks of all threads from the C handler itself, so
+that they come even when some C code keeps the interpreter's lock; then Python's own handler runs, if it
+can, and adds what only Python knows. A crash (SEGV, BUS ...) writes its stacks the same way.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+ABORTED = (
+    128 + signal.SIGABRT
+)  # exit status; without a core dump, which could take longer than we have
+TASK_FRAMES = 5
+
+
+class Dump:
+    """Writes to a descriptor of its own, which survives that the log files are opened anew.
+
+    ``in_flight`` may be set later; it gives a line for each request.
+    """
+
+    def __init__(self, fileno: int) -> None:
+        self._descriptor = os.dup(fileno)
+        self.in_flight: Callable[[], list[str]] = list
+
+    def install(self) -> None:
+        """Take over ABRT and the signals of a crash."""
+        # enable() puts itself in front of the handler that it finds, and only once.
+        faulthandler.disable()
+        signal.signal(signal.SIGABRT, self._on_abort)
+        faulthandler.enable(file=self._descriptor, all_threads=True)
+
+    def reopen(self, fileno: int) -> None:
+        """The log file has been opened anew; the number that the C handler knows stays valid."""
+        os.dup2(fileno, self._descriptor, inheritable=False)
+
+    def _on_abort(self, number: int, frame: FrameType | None) -> None:
+        # Not through logging: this may have interrupted it.
+        lines = [f"In flight: {line}" for line in self.in_flight()]
+        lines += _asyncio_tasks()
+        text = "".join(f"{line}\n" for line in lines)
+        os.write(self._descriptor, text.encode("utf-8", "backslashreplace"))
+        os._exit(ABORTED)
+
+    def __repr__(self) -> str:
+        return f"<Dump to {self._descriptor}>"
+
+
+def _asyncio_tasks() -> list[str]:
+    """A line for each task of the loop that runs in this thread, with the innermost frames."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return []
+    try:
+        tasks = asyncio.all_tasks()
+    except RuntimeError:  # no loop runs here
+        return []
+    lines = []
+    for task in tasks:
+        lines.append(f"Task {task.get_name()}: {task.get_coro()}")
+        for frame in task.get_stack(limit=TASK_FRAMES):
+            code = frame.f_code
+            lines.append(f"  {code.co_filename}:{frame.f_lineno} in {code.co_name}")
+    return lines

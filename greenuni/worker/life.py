@@ -1,0 +1,188 @@
+"""From an `Inherited` record to a shell that serves, and out again."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import math
+import random
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+from greenuni.arbiter.inherited import Inherited
+from greenuni.arbiter.messages import Booted, Changed, Channel, Failed, Ready, Retiring
+from greenuni.config import Config, check_applicable
+from greenuni.errors import BootError, GreenuniError, user_traceback
+from greenuni.loader import load, prepare_imports
+from greenuni.shell import Application, Interface, Seat, WorkerState
+from greenuni.worker.changes import Changes
+from greenuni.worker.dump import Dump
+from greenuni.worker.identity import become_worker, set_boot_signals
+from greenuni.worker.watcher import Watcher
+
+SHORT_BUDGET = 1.0  # seconds to drain when the arbiter is gone or the code is being edited
+BOOT_FAILURE_STATUS = BootError.exit_status
+
+Serve = Callable[[Seat], None]
+
+
+def load_application(config: Config) -> Application:
+    """Import the application that ``config`` names. Raises ``BootError``."""
+    prepare_imports(config.chdir, config.app_dir, config.pythonpath)
+    if config.wsgi_app is None:
+        raise BootError("no application is named: write greenuni module:attribute")
+    return load(config.wsgi_app, interface=config.interface, factory=config.factory)
+
+
+def find_shell(app: Application) -> Serve:
+    """Import the one shell that this application needs, and nothing of the other."""
+    name = "greenuni.wsgi" if app.interface is Interface.WSGI else "greenuni.asgi"
+    serve: Serve = importlib.import_module(name).serve
+    return serve
+
+
+def run_worker(
+    inherited: Inherited,
+    load_application: Callable[[Config], Application] = load_application,
+    find_shell: Callable[[Application], Serve] = find_shell,
+) -> NoReturn:
+    """Be a worker until it is time to end; raises ``SystemExit``, so that exit handlers run.
+
+    Failures are told to the arbiter, which knows whether they are worth a line in the log.
+    """
+    sys.exit(Life(inherited).run(load_application, find_shell))
+
+
+class Life:
+    """One worker process."""
+
+    def __init__(self, inherited: Inherited) -> None:
+        self._inherited = inherited
+        self._config = with_jitter(inherited.config)
+        self._logs = inherited.logs
+        self._channel = Channel(inherited.channel)
+        self._dump = Dump(self._logs.error_fileno)
+        self._watcher = Watcher(
+            inherited.lifeline, inherited.arbiter_pid, inherited.slot, self._note_orphaned
+        )
+        self._changes: Changes | None = None
+        self._is_orphaned = False
+        self._is_ready = False
+
+    def run(
+        self,
+        load_application: Callable[[Config], Application],
+        find_shell: Callable[[Application], Serve],
+    ) -> int:
+        """The whole life; returns the exit status."""
+        try:
+            self._begin()
+            app = self._inherited.application or load_application(self._config)
+            check_applicable(self._config, app.interface.value)
+            serve = find_shell(app)
+            serve(self._seat(app))
+        except BootError as error:
+            return self._fail(str(error), error.details, error.exit_status)
+        except GreenuniError as error:
+            return self._fail(str(error), "", error.exit_status)
+        except SystemExit as error:
+            sentence = f"the application ended the worker with sys.exit({error.code!r})"
+            return self._fail(sentence, user_traceback(error), BOOT_FAILURE_STATUS)
+        except BaseException as error:  # noqa: BLE001  # the arbiter is to hear of anything
+            sentence = f"the worker ended with {type(error).__name__}: {error}"
+            return self._fail(sentence, traceback.format_exc(), BOOT_FAILURE_STATUS)
+        return 0
+
+    def _begin(self) -> None:
+        set_boot_signals(self._reopen_logs)
+        become_worker(self._config, self._inherited.number)
+        self._dump.install()
+        self._watcher.start()
+        self._channel.send(Booted())
+        if self._config.reload:
+            extra = [self._config.config] if self._config.config else []
+            self._changes = Changes(lambda path: self._channel.send(Changed(path)), extra)
+            self._changes.start()
+
+    def _seat(self, app: Application) -> Seat:
+        def ready() -> None:
+            self._is_ready = True
+            self._inherited.slot.set_state(WorkerState.SERVING)
+            self._inherited.slot.beat()
+            self._channel.send(Ready(describe(app, self._config)))
+
+        seat = Seat(
+            config=self._config,
+            app=app,
+            listeners=self._inherited.listeners,
+            log=self._logs.error,
+            access=self._logs.access,
+            slot=self._inherited.slot,
+            pulse=self._watcher.pulse,
+            ready=ready,
+            retire=lambda reason: self._channel.send(Retiring(reason)),
+            drain_budget=self._drain_budget,
+            reopen_logs=self._reopen_logs,
+        )
+        self._dump.in_flight = lambda: seat.in_flight()  # the shell sets it later
+        return seat
+
+    def _fail(self, message: str, details: str, exit_status: int) -> int:
+        """Tell why. Under ``--reload`` wait for a file to change; then the arbiter ends us."""
+        for listener in self._inherited.listeners:
+            listener.close()
+        if self._changes is not None and not self._is_ready:
+            self._changes.watch_failure(details)
+            self._channel.send(Failed(message, details, exit_status))
+            while True:
+                signal.pause()
+        self._channel.send(Failed(message, details, exit_status))
+        return exit_status
+
+    def _drain_budget(self) -> float:
+        if self._is_orphaned:
+            self._logs.error.error("The arbiter is gone; ending")
+        budget = self._config.graceful_timeout or math.inf
+        return min(budget, SHORT_BUDGET) if self._is_orphaned or self._config.reload else budget
+
+    def _note_orphaned(self) -> None:
+        # No log line here: the lock of the log may be held by a main thread that is stuck.
+        self._is_orphaned = True
+
+    def _reopen_logs(self) -> None:
+        self._logs.reopen()
+        self._dump.reopen(self._logs.error_fileno)
+
+    def __repr__(self) -> str:
+        state = "orphaned" if self._is_orphaned else "ready" if self._is_ready else "booting"
+        return f"<Life of worker {self._inherited.number}, {state}>"
+
+
+def with_jitter(config: Config) -> Config:
+    """``max_requests`` drawn for this worker, so that a generation does not retire in lockstep."""
+    if not config.max_requests:
+        return config
+    drawn = config.max_requests + random.randint(0, config.max_requests_jitter)
+    return dataclasses.replace(config, max_requests=drawn)
+
+
+def describe(app: Application, config: Config) -> str:
+    """What is served and how, for the line that begins with "Serving"."""
+    if app.interface is Interface.WSGI:
+        kind = "sync" if config.threads == 1 else "gthread"
+        threads = f", {_count(config.threads, 'thread')} each"
+    else:
+        kind, threads = "asgi", ""
+    interface = {"wsgi": "WSGI", "asgi": "ASGI", "asgi2": "ASGI 2"}[app.interface.value]
+    idle = f"kept for {config.keepalive:g} s" if config.keepalive else "closed at once"
+    return (
+        f"{app.target}, which is {interface} ({app.description}), "
+        f"with {_count(config.workers, f'{kind} worker')}{threads}; idle connections are {idle}"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

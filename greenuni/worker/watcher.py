@@ -1,0 +1,56 @@
+"""The one thread of ours that a worker has beside its shell.
+
+It waits on the *lifeline*, a pipe whose other end only the arbiter holds. EOF means that the arbiter is
+gone, however it went; then the worker drains within a short budget, and ends by force if it does not.
+While it waits it beats for a main thread that is inside a WSGI application (`Pulse`).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable
+
+from greenuni.shell import Pulse, Slot
+
+BEAT_INTERVAL = 0.5  # seconds
+ORPHAN_PATIENCE = 1.5  # seconds from the arbiter's end to ours at the latest
+ORPHAN_STATUS = 1
+
+
+class Watcher:
+    """``on_orphaned`` is called, in the watcher's thread, when the arbiter is found to be gone."""
+
+    def __init__(
+        self, lifeline: int, arbiter_pid: int, slot: Slot, on_orphaned: Callable[[], None]
+    ) -> None:
+        self.pulse = Pulse()
+        self._lifeline = lifeline
+        self._arbiter_pid = arbiter_pid
+        self._slot = slot
+        self._on_orphaned = on_orphaned
+        self._thread = threading.Thread(target=self._watch, name="greenuni-watcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def _watch(self) -> None:
+        poll = select.poll()
+        poll.register(self._lifeline, select.POLLIN)
+        while not poll.poll(BEAT_INTERVAL * 1000) and self._has_arbiter():
+            if self.pulse.in_app:
+                self._slot.beat()
+        self._on_orphaned()
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(ORPHAN_PATIENCE)
+        os._exit(ORPHAN_STATUS)
+
+    def _has_arbiter(self) -> bool:
+        """The second witness: a process that a preloaded application forked may hold the pipe open."""
+        return os.getppid() == self._arbiter_pid
+
+    def __repr__(self) -> str:
+        return f"<Watcher of arbiter {self._arbiter_pid}>"

@@ -32,7 +32,7 @@ class TrustedProxies:
     def __init__(self, forwarded_allow_ips: str) -> None:
         entries = [entry.strip() for entry in forwarded_allow_ips.split(",") if entry.strip()]
         self._everybody = "*" in entries
-        self._unix = self._everybody or "unix" in entries
+        self._unix = "unix" in entries
         self._networks: list[_Network] = [
             ipaddress.ip_network(entry, strict=False)
             for entry in entries
@@ -45,10 +45,10 @@ class TrustedProxies:
 
     def trusts(self, peer: str | None) -> bool:
         """Whether the peer at this address (None: a unix socket) is a proxy of ours."""
-        if peer is None:
-            return self._unix
         if self._everybody:
             return True
+        if peer is None:
+            return self._unix
         address = _maybe_address(peer)
         return address is not None and self._is_listed(address)
 

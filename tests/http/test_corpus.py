@@ -70,7 +70,10 @@ def test_whole(case: Case) -> None:
 
 @each_case
 def test_octet_by_octet(case: Case) -> None:
-    check(case, converse(iter_pieces(case.raw, 1)))
+    conversation = converse(iter_pieces(case.raw, 1))
+    check(case, conversation)
+    waited = [exchange.waited for exchange in conversation.exchanges]
+    assert waited == [expected.waits for expected in case.requests]
 
 
 @each_case

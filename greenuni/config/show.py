@@ -31,9 +31,9 @@ def render_config(config: Config) -> str:
 def render_given(config: Config) -> str:
     """One line for each setting that is not left at its default."""
     return "\n".join(
-        f"  {setting.name} = {setting.display(getattr(config, setting.name))} ({source})"
-        for name, source in config.sources.items()
-        if (setting := SETTINGS[name]).name not in HIDDEN
+        f"  {setting.name} = {setting.display(getattr(config, setting.name))} ({config.source_of(setting.name)})"
+        for setting in SETTINGS.values()
+        if setting.name in config.sources and setting.name not in HIDDEN
     )
 
 

@@ -36,7 +36,7 @@ from greenuni.arbiter.exits import Exit, Sent, describe
 from greenuni.arbiter.messages import Booted, Changed, Failed, Ready, Retiring
 from greenuni.arbiter.reconcile import QUICK_PATIENCE, drain, end, place_is_empty, reconcile
 from greenuni.arbiter.scoreboard import Reading
-from greenuni.arbiter.table import BEATING, SERVING, Phase, Stage, Table, Worker
+from greenuni.arbiter.table import BEATING, SERVING, Phase, Stage, Table, Worker, workers
 
 ABORT_PATIENCE = 1.0  # seconds that a stuck worker gets to write its stacks
 FAILED_PATIENCE = 5.0  # seconds that a worker gets to end after it has said why
@@ -184,7 +184,7 @@ def _change_count(table: Table, now: float, number: signal.Signals) -> list[Comm
     if table.is_ending:
         return []
     table.count = max(1, table.count + (1 if number is signal.SIGTTIN else -1))
-    return [info(f"Handling signal: {number.name}; {table.count} workers are wanted now")]
+    return [info(f"Handling signal: {number.name}; wanted now: {workers(table.count)}")]
 
 
 def _not_supported(table: Table, now: float, number: signal.Signals) -> list[Command]:
@@ -296,6 +296,8 @@ def _changed(table: Table, now: float, worker: Worker, message: Changed) -> list
 def _failed(table: Table, now: float, worker: Worker, message: Failed) -> list[Command]:
     if worker.stage is Stage.BOOTING:
         return _cannot_boot(table, now, worker, message)
+    if worker.ready_at is None:  # it was told to end meanwhile, so nobody waits for it
+        return []
     if worker.stage in SERVING:
         worker.become(Stage.FAILED)
         worker.deadline = now + FAILED_PATIENCE
@@ -334,9 +336,9 @@ def _give_up(table: Table, now: float) -> list[Command]:
     """The new generation is no good; the old one stays."""
     assert table.proven is not None
     failed, table.target = table.target, table.proven
-    serving = len(table.having(SERVING))
+    serving = workers(len(table.having(SERVING)))
     commands: list[Command] = [
-        error(f"The reload is given up; {serving} workers go on with what they had loaded before")
+        error(f"The reload is given up; what was loaded before goes on in {serving}")
     ]
     for worker in table.having({Stage.BOOTING}):
         if worker.generation == failed:

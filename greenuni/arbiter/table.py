@@ -192,3 +192,8 @@ class Table:
     def is_ending(self) -> bool:
         """Whether the server is on its way out."""
         return self.phase in (Phase.STOPPING, Phase.QUITTING)
+
+
+def workers(number: int) -> str:
+    """ "1 worker", "2 workers"."""
+    return "1 worker" if number == 1 else f"{number} workers"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import math
 import random
 import signal
@@ -39,9 +38,13 @@ def load_application(config: Config) -> Application:
 
 def find_shell(app: Application) -> Serve:
     """Import the one shell that this application needs, and nothing of the other."""
-    name = "greenuni.wsgi" if app.interface is Interface.WSGI else "greenuni.asgi"
-    serve: Serve = importlib.import_module(name).serve
-    return serve
+    if app.interface is Interface.WSGI:
+        import greenuni.wsgi
+
+        return greenuni.wsgi.serve
+    import greenuni.asgi
+
+    return greenuni.asgi.serve
 
 
 def run_worker(

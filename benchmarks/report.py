@@ -16,8 +16,10 @@ METHOD = (
     " is the median over the rounds of the CPU time (user and system, all processes of the server,"
     " from /proc) per answered request. Every measurement starts the server anew; within a round"
     " all servers of a workload follow each other, and every second round goes backwards, so that"
-    " a drift of the machine hits all alike. Answers are checked before and after; a measurement"
-    " in which wrk counts one error is thrown away and reported."
+    " a drift of the machine hits all alike. A sample in which others had more than 5 % of the"
+    " server's CPU is taken again, up to three times, and the least disturbed one counts. Answers"
+    " are checked before and after; a measurement in which wrk counts one error is thrown away and"
+    " reported."
 )
 
 

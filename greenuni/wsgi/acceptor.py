@@ -19,6 +19,7 @@ from greenuni.wsgi.poller import LISTEN
 # The process or the system has no descriptor or no memory for one more connection.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE_SECONDS = 1.0
+LOG_SECONDS = 60.0
 
 Accepted = Callable[[socket.socket, SocketName, EnvironFactory], None]
 
@@ -41,6 +42,7 @@ class Acceptor:
         self._log = log
         self._is_listening = False
         self._paused_until = 0.0  # by the loop's clock; 0 when the last accept was good
+        self._silent_until = 0.0  # likewise; a log line a minute says enough
         if listener.family in (socket.AF_INET, socket.AF_INET6):
             # What accept() returns inherits it: one system call a listener, not one a connection.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -81,10 +83,12 @@ class Acceptor:
         self._accepted(sock, address, self._environs)
 
     def _pause(self, error: OSError) -> None:
-        if not self.is_exhausted:
+        now = self._loop.now
+        if now >= self._silent_until:
+            self._silent_until = now + LOG_SECONDS
             advice = "; raise the limit of open files" if error.errno in _EXHAUSTED else ""
             self._log.error("Cannot accept a connection: %s%s", error.strerror or error, advice)
-        self._paused_until = self._loop.now + PAUSE_SECONDS
+        self._paused_until = now + PAUSE_SECONDS
         self.listen(False)
 
     def close(self) -> None:

@@ -14,7 +14,6 @@ import io
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -138,17 +137,20 @@ class Shell:
         self.seat = seat
         self.server = Server(seat)
         self.address = seat.listeners[0].getsockname()
+        self._clients: list[Client] = []
         self._thread = threading.Thread(target=self.server.run, name="shell")
         self._thread.start()
 
     def connect(self, receive_buffer: int = 0) -> Client:
+        """A client, which the end of the test closes if nobody did."""
         family = socket.AF_UNIX if isinstance(self.address, str) else socket.AF_INET
         sock = socket.socket(family)
         if receive_buffer:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         sock.settimeout(PATIENCE)
         sock.connect(self.address)
-        return Client(sock)
+        self._clients.append(Client(sock))
+        return self._clients[-1]
 
     def get(self, target: str = "/", **fields: str) -> Response:
         """One request over a connection of its own."""
@@ -170,6 +172,10 @@ class Shell:
         self.server.stop()
         self.join()
 
+    def close_clients(self) -> None:
+        for client in self._clients:
+            client.close()
+
 
 def listen(path: str | None = None) -> socket.socket:
     """A non-blocking listener on loopback, or on a unix socket."""
@@ -190,6 +196,7 @@ def serving(app: Callable[..., Any], path: str | None = None, **settings: Any) -
             yield shell
         finally:
             shell.stop()
+            shell.close_clients()
 
 
 def open_descriptors() -> int:
@@ -232,7 +239,3 @@ class Tracked:
 
     def close(self) -> None:
         self.closed += 1
-
-
-def monotonic_after(seconds: float) -> float:
-    return time.monotonic() + seconds

@@ -53,6 +53,10 @@ class Pair:
             count += len(PATTERN)
         return count
 
+    def write_much(self) -> None:
+        for _ in range(100):
+            self.output.write([PATTERN])
+
     def read(self, count: int) -> bytes:
         """Read ``count`` bytes, flushing as the loop would."""
         received = bytearray()
@@ -179,8 +183,7 @@ def test_a_reader_that_takes_nothing_is_given_up(limit: int) -> None:
     with Pair(file=limit, send_timeout=0.05) as pair:
         pair.fill()
         with pytest.raises(ClientDisconnected, match=r"nothing for 0\.05 s"):
-            for _ in range(100):
-                pair.output.write([PATTERN])
+            pair.write_much()
 
 
 def test_no_directory_is_said_once_and_the_writer_waits(
@@ -190,8 +193,7 @@ def test_no_directory_is_said_once_and_the_writer_waits(
         pair.fill()
         for _ in range(2):
             with pytest.raises(ClientDisconnected):
-                for _ in range(100):
-                    pair.output.write([PATTERN])
+                pair.write_much()
     (record,) = caplog.records
     assert "tmp_upload_dir" in record.getMessage()
 

@@ -42,11 +42,13 @@ def command(tmp_path: Path) -> Command:
     (tmp_path / "wsgi.py").write_text(WSGI)
     (tmp_path / "asgi.py").write_text(ASGI)
 
+    kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+
     def run(*arguments: str, **environ: str) -> Outcome:
         done = subprocess.run(
             [sys.executable, "-m", "greenuni", *arguments],
             cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **environ},
+            env={**kept, "PYTHONDONTWRITEBYTECODE": "1", **environ},
             capture_output=True,
             text=True,
             timeout=20,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -129,7 +130,7 @@ def test_help_shows_every_setting_with_default_and_unit() -> None:
         capture_output=True,
         text=True,
         check=True,
-        env={"COLUMNS": "200"},
+        env={**os.environ, "COLUMNS": "200"},
     ).stdout
     for setting in SETTINGS.values():
         flags = setting.off_flags if setting.default is True else setting.flags

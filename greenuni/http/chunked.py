@@ -103,7 +103,7 @@ class ChunkedGuard:
         if len(rest) > SIZE_LINE_MAXIMUM + 1:
             raise RemoteProtocolError("A chunk size line is too long.")
         if CONTROL.search(rest[:-1] if rest.endswith(b"\r") else rest):
-            raise RemoteProtocolError("A chunk size line has a control character.")
+            raise RemoteProtocolError("A chunk size line is malformed.")
 
     def _announce(self, size: int, line_length: int) -> None:
         self._payload += size

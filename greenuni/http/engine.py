@@ -46,7 +46,7 @@ class H11Engine:
     def read_head(self, head: bytes) -> tuple[bytes, bytes, bytes, Headers]:
         event = self._next_event(head)
         if type(event) is not h11.Request:
-            raise RemoteProtocolError("The request head is malformed.")
+            raise RemoteProtocolError("The request is malformed.")
         # raw_items() is many times faster than iterating over h11's Headers.
         fields = [(name.lower(), value) for name, value in event.headers.raw_items()]
         return event.method, event.target, event.http_version, fields

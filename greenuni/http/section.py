@@ -103,7 +103,7 @@ class SectionGuard:
         for number, line in enumerate(section[:-4].split(b"\r\n")):
             self._check_line(number, line)
         if not matches:
-            raise RemoteProtocolError("The request head is malformed.")
+            raise RemoteProtocolError("The request is malformed.")
 
     def _check_incomplete(self, buffer: bytearray) -> None:
         """Refuse as early as possible, in time linear in what is new."""
@@ -161,11 +161,12 @@ def _check_request_line(line: bytes) -> None:
 
 
 def _check_request_line_octets(octets: bytes) -> None:
-    if not _NO_REQUEST_LINE_OCTET.search(octets):
+    match = _NO_REQUEST_LINE_OCTET.search(octets)
+    if match is None:
         return
     if octets[0] == _TLS_HANDSHAKE:
         raise RemoteProtocolError("The client speaks TLS to a port that speaks plain HTTP.")
-    if CONTROL.search(octets):
+    if CONTROL.fullmatch(match[0]):
         raise _control_refused(octets)
     raise RemoteProtocolError("The request line has an octet that is not printable ASCII.")
 
@@ -190,4 +191,4 @@ def _control_refused(octets: bytes) -> RemoteProtocolError:
     """The error for the first control character in ``octets``."""
     octet = CONTROL.findall(octets)[0]
     name = _OCTET_NAMES.get(octet, f"the control character 0x{octet[0]:02x}")
-    return RemoteProtocolError(f"The request head has {name}.")
+    return RemoteProtocolError(f"The request has {name}.")

@@ -33,15 +33,15 @@ Indented lines below say more about it:
 
 **Verdict.** The last line:
 
-===================  ================================================================
-``survives``         every request is answered, and the next would be, too
-``closes``           every request is answered; then the server closes, and says so
-``refuse 400``       behind the requests stands something that is answered with this
-                     status; then the server closes, and reads nothing more
-``refuse-body 400``  the same, but within the body of the last request, which so gets
-                     this answer instead of its own
-``incomplete``       the server waits for more
-===================  ================================================================
+========================  ==================================================================
+``survives``              every request is answered, and the next would be, too
+``closes``                every request is answered; then the server closes, and says so
+``refuse 400 TEXT``       behind the requests stands something that is answered with this
+                          status and sentence; then the server closes, and reads no more
+``refuse-body 400 TEXT``  the same, but within the body of the last request, which so gets
+                          this answer instead of its own
+``incomplete``            the server waits for more
+========================  ==================================================================
 
 The limits are the default settings.
 """
@@ -56,7 +56,9 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 
-_ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|\{([0-9]+)\*(.*?)\}|([rnts0\\]))")
+# A repetition may hold another one.
+_REPETITION = rb"\{([0-9]+)\*((?:\\\{[^}]*\}|[^}])*)\}"
+_ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|" + _REPETITION + rb"|([rnts0\\]))")
 _SIMPLE = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"s": b" ", b"0": b"\0", b"\\": b"\\"}
 
 
@@ -97,6 +99,7 @@ class Case:
     requests: list[ExpectedRequest]
     verdict: Verdict
     status: int | None  # of a refusal
+    detail: str  # of a refusal, what the client is told
 
     def __str__(self) -> str:
         return self.name
@@ -131,6 +134,7 @@ def parse_case(name: str, text: bytes) -> Case:
     requests: list[ExpectedRequest] = []
     verdict: Verdict | None = None
     status: int | None = None
+    detail = ""
     for line in text.splitlines():
         try:
             if verdict is not None:
@@ -146,14 +150,16 @@ def parse_case(name: str, text: bytes) -> Case:
                 _detail(requests[-1], line.strip())
             elif line:
                 word, _, rest = line.decode().partition(" ")
-                verdict, status = Verdict(word), int(rest) if rest else None
+                verdict = Verdict(word)
+                if rest:
+                    status, detail = int(rest[:3]), rest[4:]
         except (ValueError, IndexError) as error:
             raise ValueError(f"{name}: {line!r}: {error}") from error
     if verdict is None or not reason or not raw:
         raise ValueError(f"{name}: a case has a reason, octets and a verdict")
     if (status is not None) != (verdict in (Verdict.REFUSED, Verdict.BODY_REFUSED)):
         raise ValueError(f"{name}: a refusal has a status, and nothing else has")
-    return Case(name, " ".join(reason), raw, requests, verdict, status)
+    return Case(name, " ".join(reason), raw, requests, verdict, status, detail)
 
 
 def _detail(request: ExpectedRequest, line: bytes) -> None:

@@ -34,6 +34,8 @@ def check(case: Case, conversation: Conversation) -> None:
         assert exchange.is_whole or case.verdict is Verdict.INCOMPLETE
     assert conversation.statuses == answers(case)
     assert conversation.is_over == case.must_close
+    if case.status is not None:
+        assert str(conversation.refusal) == case.detail
     if case.must_close:
         assert conversation.connection.our_state is MUST_CLOSE
         assert b"\r\nConnection: close\r\n" in conversation.output

@@ -175,10 +175,10 @@ class Choice(Kind):
     def parse(self, raw: object) -> str:
         if not isinstance(raw, str):
             raise ValueError(f"{raw!r} is none of {self.type_name}")
-        word = self.synonyms.get(raw, raw)
-        folded = word.lower()
-        if folded in self.words:
-            return folded
+        folded = raw.lower()
+        word = self.synonyms.get(raw, self.synonyms.get(folded, folded))
+        if word in self.words:
+            return word
         raise ValueError(self._refusal(raw))
 
     def _refusal(self, word: str) -> str:
@@ -360,4 +360,4 @@ class Table(Kind):
         return raw
 
     def show(self, value: dict[str, Any]) -> str:
-        return f"a table of {len(value)} keys" if value else "none"
+        return f"a table of {', '.join(map(str, value))}" if value else "none"

@@ -30,11 +30,12 @@ def render_config(config: Config) -> str:
 
 def render_given(config: Config) -> str:
     """One line for each setting that is not left at its default."""
-    return "\n".join(
-        f"  {setting.name} = {setting.display(getattr(config, setting.name))} ({config.source_of(setting.name)})"
+    rows = [
+        _row(config, setting)
         for setting in SETTINGS.values()
         if setting.name in config.sources and setting.name not in HIDDEN
-    )
+    ]
+    return "\n".join(f"  {name} = {value} ({source})" for name, value, source in rows)
 
 
 def _row(config: Config, setting: Setting) -> tuple[str, str, str]:

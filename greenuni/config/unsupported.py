@@ -35,7 +35,7 @@ class Unsupported:
 
     def is_met_by(self, value: object) -> bool:
         """Whether ``value`` asks for nothing, or for what happens anyway."""
-        return value in self.satisfied or (not value and not self.is_hook)
+        return not value or value in self.satisfied
 
     def judge(self, subject: str, value: object) -> str | None:
         """A note on a value that is let pass, if it needs one. Raises `ConfigError` for others."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,6 +44,25 @@ def test_what_cannot_work_is_refused(
     with pytest.raises(ConfigError) as refused:
         read(*arguments.split())
     assert sentence.format(here=tmp_path) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "library"), [("--async-backend trio", "trio"), ("--loop uvloop", "uvloop")]
+)
+def test_library_that_is_not_installed_is_named(
+    arguments: str, library: str, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(*arguments.split())
+    monkeypatch.setitem(sys.modules, library, None)  # how Python marks what cannot be imported
+    with pytest.raises(ConfigError, match=f"{library} is not installed: pip install {library}"):
+        read(*arguments.split())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can enter every directory")
+def test_directory_that_cannot_be_entered(read: Read, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0)
+    with pytest.raises(ConfigError, match="locked' cannot be entered"):
+        read("--chdir", "locked")
 
 
 def test_relative_paths_start_in_chdir(read: Read, tmp_path: Path) -> None:

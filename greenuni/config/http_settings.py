@@ -141,7 +141,8 @@ class ProxySettings:
         "127.0.0.1,::1",
         ProxyAddresses(),
         "--forwarded-allow-ips",
-        help="proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; * believes everybody",
+        help="proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; unix is "
+        "whoever connects to a Unix socket, * is everybody",
         environment="FORWARDED_ALLOW_IPS",
     )
     root_path: str = setting(

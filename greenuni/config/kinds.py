@@ -295,18 +295,21 @@ class Environment(Words):
 
 
 class ProxyAddresses(Kind):
-    """Peers whose ``X-Forwarded-`` fields are believed: ``*`` or addresses and networks, comma separated."""
+    """Peers whose ``X-Forwarded-`` fields are believed: addresses and networks, comma separated.
 
-    type_name = 'addresses and networks, or "*"'
+    ``*`` is everybody, ``unix`` whoever connects to a Unix socket.
+    """
+
+    type_name = 'addresses and networks, "unix", or "*"'
     metavar = "ADDRESSES"
 
     def parse(self, raw: object) -> str:
         parts = raw if isinstance(raw, list | tuple) else str(super().parse(raw)).split(",")
         trusted = [str(part).strip() for part in parts if str(part).strip()]
         for part in trusted:
-            if part != "*" and not _is_network(part):
+            if part not in ("*", "unix") and not _is_network(part):
                 raise ValueError(
-                    f"{part!r} is neither an address, a network such as 10.0.0.0/8, nor *"
+                    f"{part!r} is neither an address, a network such as 10.0.0.0/8, unix nor *"
                 )
         return ",".join(trusted)
 
@@ -318,7 +321,7 @@ def _is_network(text: str) -> bool:
             socket.inet_pton(family, address)
         except OSError:
             continue
-        return not slash or (prefix.isdigit() and int(prefix) <= bits)
+        return not slash or (prefix.isascii() and prefix.isdigit() and int(prefix) <= bits)
     return False
 
 

@@ -63,6 +63,12 @@ OTHER_DIFFERENCES = (
         "a server without workers answers nothing",
     ),
     (
+        "`forwarded_allow_ips`",
+        "whoever connects to a Unix socket is believed",
+        "only if the list holds `unix`",
+        "every local process may be able to connect",
+    ),
+    (
         "unknown names",
         "ignored in files",
         "refused, also when only close to a setting's name",

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from greenuni.config import SETTINGS
+from greenuni.http import TrustedProxies
 
 
 @pytest.mark.parametrize(
@@ -109,3 +110,11 @@ def test_shown(name: str, value: object, shown: str) -> None:
 
 def test_kinds_show_themselves() -> None:
     assert repr(SETTINGS["timeout"].kind) == "<Seconds>"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "*", "unix", "127.0.0.1,::1", "10.0.0.1/8, fe80::/10", "0.0.0.0/0", "::ffff:1.2.3.4"],
+)
+def test_proxies_that_are_taken_are_understood_by_the_wire(text: str) -> None:
+    TrustedProxies(SETTINGS["forwarded_allow_ips"].parse(text))

@@ -116,6 +116,9 @@ class Server:
 
     def _give(self, order: Order) -> None:
         self._orders.append((order, time.monotonic()))
+        if order is Order.DRAIN:
+            # At once, for a request that runs inside the loop: its response can still say so.
+            self._services.gateway.closes = True
 
     def _on_signal(self, order: Order) -> None:
         self._give(order)
@@ -142,7 +145,6 @@ class Server:
             return
         budget = self._seat.drain_budget()
         self._drain = Drain(since + min(DRAIN_IDLE_SECONDS, budget), since + budget)
-        self._services.gateway.closes = True
         self._seat.slot.set_state(WorkerState.DRAINING)
         self._loop.tick_interval = DRAIN_TICK
         self._loop.tick_soon()

@@ -48,6 +48,11 @@ def modules() -> Iterator[tuple[str, Path]]:
         yield path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path
 
 
+def is_module(name: str) -> bool:
+    path = PACKAGE.parent.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").exists()
+
+
 def imports_of(path: Path) -> Iterator[tuple[int, str]]:
     """Every module name imported anywhere in the file, absolute, with its line."""
     package = ("greenuni", *path.relative_to(PACKAGE).parent.parts)
@@ -59,11 +64,9 @@ def imports_of(path: Path) -> Iterator[tuple[int, str]]:
             base = list(package[: len(package) - node.level + 1]) if node.level else []
             module = [node.module] if node.module else []
             prefix = ".".join(base + module)
-            if prefix == "greenuni":
-                for alias in node.names:
-                    yield node.lineno, f"greenuni.{alias.name}"
-            else:
-                yield node.lineno, prefix
+            for alias in node.names:
+                name = f"{prefix}.{alias.name}"
+                yield node.lineno, name if is_module(name) else prefix
 
 
 def room_of(module: str) -> str | None:

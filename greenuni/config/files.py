@@ -71,10 +71,13 @@ def _read_found(directory: Path) -> Layer:
 
 def _read_path(path: Path, shown: str) -> Layer:
     if path.suffix != ".toml":
-        return given_by_python(_executed(path, shown), shown)
-    if path.name == PROJECT_FILE:
-        return _given_by_table(_project_table(path) or {}, f"{shown} {PROJECT_TABLE}")
-    return _given_by_table(_parsed(path), shown)
+        layer = given_by_python(_executed(path, shown), shown)
+    elif path.name == PROJECT_FILE:
+        layer = _given_by_table(_project_table(path) or {}, f"{shown} {PROJECT_TABLE}")
+    else:
+        layer = _given_by_table(_parsed(path), shown)
+    layer.file = path.resolve()
+    return layer
 
 
 def _parsed(path: Path) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def read_config(arguments: Sequence[str], environ: Mapping[str, str], directory:
     draft.count_workers()
     draft.choose_worker_class()
     draft.sort_log_configuration()
-    draft.locate(start)
+    draft.locate(start, file.file)
     config = draft.finish()
     check_config(config, start)
     return config
@@ -121,10 +121,14 @@ class Draft:
             del self._values["logconfig"]
             self._derive("logconfig_json", path, given.origin)
 
-    def locate(self, start: Path) -> None:
-        """Make ``chdir`` absolute, so that it means the same when it is entered again."""
+    def locate(self, start: Path, file: Path | None) -> None:
+        """Make ``chdir`` and the file that was read absolute: they outlive the current directory."""
         if self._value("chdir") is not None:
             self._values["chdir"] = str((start / self._value("chdir")).resolve())
+        if file is not None:
+            found = Origin(Rank.FILE, "current directory", file.name)
+            given = self._given.get("config")
+            self._derive("config", str(file), given.origin if given else found)
 
     def finish(self) -> Config:
         """The frozen result."""

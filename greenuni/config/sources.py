@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from greenuni.config.declare import Setting
@@ -63,6 +64,7 @@ class Layer:
 
     values: dict[str, Given] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    file: Path | None = None  # that it was read from
 
     def give(self, given: Given) -> None:
         """Add a value. Repeated flags of a repeatable setting add up; otherwise the last one counts."""

@@ -102,6 +102,10 @@ def test_found_in_the_directory(
     (tmp_path / name).write_text(text)
     config = read()
     assert (config.workers, config.source_of("workers"), config.notes) == (3, place, ())
+    assert (config.config, config.source_of("config")) == (
+        str(tmp_path / name),
+        "current directory",
+    )
 
 
 @pytest.mark.parametrize("pair", ["conf.py toml", "conf.py project", "toml project"])
@@ -149,7 +153,8 @@ def test_flag_names_any_file(read: Read, tmp_path: Path) -> None:
     assert read("-c", "file:conf/web.toml").workers == 3
     assert read("-c", str(tmp_path / "conf" / "web")).workers == 4
     config = read("-c", "conf/pyproject.toml")
-    assert (config.workers, config.config) == (5, "conf/pyproject.toml")
+    assert (config.workers, config.config) == (5, str(tmp_path / "conf" / "pyproject.toml"))
+    assert config.source_of("config") == "command line -c"
     assert config.source_of("workers") == "conf/pyproject.toml [tool.greenuni]"
     assert read(environ={"GREENUNI_CMD_ARGS": "-c conf/web.py"}).workers == 2
     in_environment = {"GREENUNI_CMD_ARGS": "-c conf/web.py"}

@@ -25,7 +25,7 @@ from greenuni.arbiter.signals import SignalPipe, StoppedEarly
 from greenuni.arbiter.table import Plan, Table
 from greenuni.arbiter.title import set_title
 from greenuni.config import Config
-from greenuni.errors import BootError, GreenuniError
+from greenuni.errors import GreenuniError
 from greenuni.observe import Logs
 from greenuni.shell import Application
 
@@ -91,8 +91,8 @@ def _serve(
         announce(logs.error, setup.listeners.values())
         application = _preload(config, preload)
     except GreenuniError as error:
-        details = f"\n{error.details.rstrip()}" if isinstance(error, BootError) else ""
-        logs.error.error("%s%s", error, details)
+        details = getattr(error, "details", "")
+        logs.error.error("%s%s", error, f"\n{details.rstrip()}" if details else "")
         return error.exit_status
     # A preloaded application may have children of its own, and wait for them itself.
     children = Children(adopts=application is None or os.getpid() == INIT_PID)

@@ -28,6 +28,7 @@ from greenuni.arbiter.events import (
     Send,
     Signalled,
     Tick,
+    debug,
     error,
     info,
     warning,
@@ -36,7 +37,7 @@ from greenuni.arbiter.exits import Exit, Sent, describe
 from greenuni.arbiter.messages import Booted, Changed, Failed, Ready, Retiring
 from greenuni.arbiter.reconcile import QUICK_PATIENCE, drain, end, place_is_empty, reconcile
 from greenuni.arbiter.scoreboard import Reading
-from greenuni.arbiter.table import BEATING, SERVING, Phase, Stage, Table, Worker, workers
+from greenuni.arbiter.table import BEATING, SERVING, Phase, Stage, Table, Worker, counted
 
 ABORT_PATIENCE = 1.0  # seconds that a stuck worker gets to write its stacks
 FAILED_PATIENCE = 5.0  # seconds that a worker gets to end after it has said why
@@ -184,7 +185,7 @@ def _change_count(table: Table, now: float, number: signal.Signals) -> list[Comm
     if table.is_ending:
         return []
     table.count = max(1, table.count + (1 if number is signal.SIGTTIN else -1))
-    return [info(f"Handling signal: {number.name}; wanted now: {workers(table.count)}")]
+    return [info(f"Handling signal: {number.name}; wanted now: {counted(table.count, 'worker')}")]
 
 
 def _not_supported(table: Table, now: float, number: signal.Signals) -> list[Command]:
@@ -234,7 +235,7 @@ def _configured(table: Table, now: float, event: Configured) -> list[Command]:
 
 
 def _config_refused(table: Table, now: float, event: ConfigRefused) -> list[Command]:
-    return [error(f"{event.reason}; the old configuration and its workers go on")]
+    return [error(f"{event.reason}; the old configuration and its workers go on", event.details)]
 
 
 # Workers
@@ -336,7 +337,7 @@ def _give_up(table: Table, now: float) -> list[Command]:
     """The new generation is no good; the old one stays."""
     assert table.proven is not None
     failed, table.target = table.target, table.proven
-    serving = workers(len(table.having(SERVING)))
+    serving = counted(len(table.having(SERVING)), "worker")
     commands: list[Command] = [
         error(f"The reload is given up; what was loaded before goes on in {serving}")
     ]
@@ -352,7 +353,7 @@ def _died(table: Table, now: float, event: Died) -> list[Command]:
     if worker.stage is Stage.BOOTING:
         failure = Failed(f"{worker.label} {cause} while it booted", "", BOOT_FAILURE_STATUS)
         return _cannot_boot(table, now, worker, failure)
-    life = f"it lived {now - worker.started_at:.1f} s and answered {event.requests} requests"
+    life = f"it lived {now - worker.started_at:.1f} s and answered {counted(event.requests, 'request')}"
     commands: list[Command] = [_death_line(worker, event.exit, f"{worker.label} {cause}; {life}")]
     if worker.stage in SERVING | {Stage.FAILED, Stage.BROKEN}:
         commands += place_is_empty(table, worker, now)
@@ -362,10 +363,10 @@ def _died(table: Table, now: float, event: Died) -> list[Command]:
 def _death_line(worker: Worker, exit: Exit, text: str) -> Log:
     if worker.stage in SERVING:
         return error(text)
-    # Before it is ready a worker has no handler yet, so that the signal itself ends it.
-    was_to_be = exit.is_clean or worker.ready_at is None
+    # While it boots, and once its shell has returned, the signal itself ends a worker.
+    was_to_be = exit.is_clean or (worker.sent is not None and exit.number == worker.sent.signal)
     if worker.stage is Stage.FAILED or (worker.stage is Stage.STOPPING and was_to_be):
-        return info(text)
+        return debug(text) if worker.ready_at is None else info(text)
     return warning(text)
 
 

@@ -130,7 +130,7 @@ class Effects:
             config = self._load_config()
             listeners = open_listeners(config, current)
         except GreenuniError as error:
-            return [ConfigRefused(f"The configuration cannot be used: {error}")]
+            return [_refused(error)]
         fresh = [listener for address, listener in listeners.items() if address not in current]
         try:
             self._use_logs_of(config)
@@ -138,7 +138,7 @@ class Effects:
             for listener in fresh:
                 listener.close()
             self._use_logs_of(self._logged)
-            return [ConfigRefused(f"The configuration cannot be used: {error}")]
+            return [_refused(error)]
         announce(self._logs.error, fresh)
         self._setups[command.generation] = Setup(config, listeners)
         return [Configured(command.generation, Plan.of(config))]
@@ -204,6 +204,12 @@ _ACTIONS: dict[type[Any], Callable[[Effects, Any], list[Event]]] = {
     CloseListeners: Effects._close_listeners,
     Finish: Effects._finish,
 }
+
+
+def _refused(error: GreenuniError) -> ConfigRefused:
+    return ConfigRefused(
+        f"the configuration cannot be used: {error}", getattr(error, "details", "")
+    )
 
 
 def announce(log: logging.Logger, listeners: Iterable[Listener]) -> None:

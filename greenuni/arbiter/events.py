@@ -79,6 +79,7 @@ class ConfigRefused:
     """`ReloadConfig` failed; everything is as it was."""
 
     reason: str
+    details: str = ""  # the traceback of a configuration file that raised
 
 
 Event = Signalled | Tick | Forked | ForkFailed | Said | Died | Configured | ConfigRefused
@@ -153,6 +154,11 @@ class Finish:
 Command = (
     Spawn | Send | Log | ReloadConfig | ReopenLogs | Settle | KeepPlaces | CloseListeners | Finish
 )
+
+
+def debug(text: str) -> Log:
+    """A sentence at level debug."""
+    return Log(logging.DEBUG, _sentence(text))
 
 
 def info(text: str) -> Log:

@@ -11,7 +11,7 @@ import signal
 
 from greenuni.arbiter.events import Command, Finish, KeepPlaces, Send, Settle, Spawn, error, info
 from greenuni.arbiter.exits import Sent
-from greenuni.arbiter.table import IN_PLACE, SERVING, Stage, Table, Worker, workers
+from greenuni.arbiter.table import IN_PLACE, SERVING, Stage, Table, Worker, counted
 
 QUICK_PATIENCE = 2.0  # seconds after QUIT, or after TERM to a worker that serves nobody
 DRAIN_MARGIN = 2.0  # seconds more than the worker itself takes for graceful_timeout
@@ -110,5 +110,7 @@ def _settle(table: Table) -> list[Command]:
     table.plans = {table.target: table.plans[table.target]}
     commands: list[Command] = [Settle(table.target)]
     if table.target and table.target == table.latest:
-        commands.append(info(f"Reloaded: the new generation serves in {workers(table.count)}"))
+        commands.append(
+            info(f"Reloaded: the new generation serves in {counted(table.count, 'worker')}")
+        )
     return commands

@@ -194,6 +194,6 @@ class Table:
         return self.phase in (Phase.STOPPING, Phase.QUITTING)
 
 
-def workers(number: int) -> str:
+def counted(number: int, noun: str) -> str:
     """ "1 worker", "2 workers"."""
-    return "1 worker" if number == 1 else f"{number} workers"
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -5,6 +5,6 @@ of its own (`identity`), prepares to tell what it does when it is stuck (`dump`)
 notices the arbiter's end (`watcher`), loads the application, and seats the one shell that serves it (`life`).
 """
 
-from greenuni.worker.life import run_worker
+from greenuni.worker.life import load_application, run_worker
 
-__all__ = ["run_worker"]
+__all__ = ["load_application", "run_worker"]

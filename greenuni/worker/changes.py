@@ -37,6 +37,7 @@ class Changes:
         self._extra = set(extra)
         self._times: dict[str, int] = {}  # file -> modification time in ns when first seen
         self._names: dict[str, set[str]] = {}  # directory -> names of modules in it
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._watch, name="greenuni-reload", daemon=True)
 
     def start(self) -> None:
@@ -47,20 +48,30 @@ class Changes:
         """Watch also what the traceback ``details`` names, and new modules beside it."""
         files = set(_TRACEBACK_FILE.findall(details))
         directories = {os.path.dirname(os.path.abspath(file)) for file in files} | {os.getcwd()}
-        self._names = {
-            directory: _module_names(directory) for directory in directories if _is_users(directory)
-        }
-        self._extra |= files
+        with self._lock:
+            self._names = {
+                directory: _module_names(directory)
+                for directory in directories
+                if _is_users(directory)
+            }
+            self._extra |= files
+        self.check()
 
     def _watch(self) -> None:
         pause = threading.Event()
         while True:
-            for path in self.find():
-                self._report(path)
+            self.check()
             pause.wait(CHECK_INTERVAL)
 
+    def check(self) -> None:
+        """Report what has changed since this was last called, and take in what is new."""
+        with self._lock:
+            found = self.find()
+        for path in found:
+            self._report(path)
+
     def find(self) -> list[str]:
-        """What has changed since the last call."""
+        """The paths that have changed since the last call."""
         found = [path for path in [*module_files(), *self._extra] if self._has_changed(path)]
         for directory, known in self._names.items():
             names = _module_names(directory)

@@ -12,7 +12,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from types import FrameType
+from types import CoroutineType, FrameType
+from typing import Any
 
 ABORTED = (
     128 + signal.SIGABRT
@@ -54,18 +55,30 @@ class Dump:
 
 
 def _asyncio_tasks() -> list[str]:
-    """A line for each task of the loop that runs in this thread, with the innermost frames."""
+    """A line for each task of the loop that runs in this thread, with where it waits."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return []
     try:
-        tasks = asyncio.all_tasks()
+        current, tasks = asyncio.current_task(), asyncio.all_tasks()
     except RuntimeError:  # no loop runs here
         return []
     lines = []
     for task in tasks:
-        lines.append(f"Task {task.get_name()}: {task.get_coro()}")
-        for frame in task.get_stack(limit=TASK_FRAMES):
-            code = frame.f_code
-            lines.append(f"  {code.co_filename}:{frame.f_lineno} in {code.co_name}")
+        if task is current:
+            lines.append(f"Task {task.get_name()} runs; its stack is above")
+            continue
+        lines.append(f"Task {task.get_name()} waits")
+        lines += [f"  {place}" for place in _waiting_at(task.get_coro())[-TASK_FRAMES:]]
     return lines
+
+
+def _waiting_at(awaitable: Any) -> list[str]:
+    """The lines at which a coroutine waits, the innermost last."""
+    places = []
+    while isinstance(awaitable, CoroutineType):
+        code, frame = awaitable.cr_code, awaitable.cr_frame
+        if frame is not None:
+            places.append(f"{code.co_filename}:{frame.f_lineno} in {code.co_name}")
+        awaitable = awaitable.cr_await
+    return places

@@ -23,8 +23,8 @@ _ARBITERS_ONLY = (
 )
 
 
-def set_boot_signals(reopen_logs: Callable[[], None]) -> None:
-    """The handlers while nothing is served yet; the shell installs its own for TERM, INT, QUIT and USR1.
+def set_plain_signals(reopen_logs: Callable[[], None]) -> None:
+    """The handlers before the shell serves and after; it has its own for TERM, INT, QUIT and USR1.
 
     TERM and INT have their default action, which the kernel carries out even while an import is stuck
     in C code. QUIT's default would dump core.

@@ -19,7 +19,7 @@ from greenuni.loader import load, prepare_imports
 from greenuni.shell import Application, Interface, Seat, WorkerState
 from greenuni.worker.changes import Changes
 from greenuni.worker.dump import Dump
-from greenuni.worker.identity import become_worker, set_boot_signals
+from greenuni.worker.identity import become_worker, set_plain_signals
 from greenuni.worker.watcher import Watcher
 
 SHORT_BUDGET = 1.0  # seconds to drain when the arbiter is gone or the code is being edited
@@ -84,23 +84,24 @@ class Life:
         try:
             self._begin()
             app = self._inherited.application or load_application(self._config)
+            if self._changes is not None:
+                self._changes.check()  # from now on no save is missed
             check_applicable(self._config, app.interface.value)
             serve = find_shell(app)
             serve(self._seat(app))
-        except BootError as error:
-            return self._fail(str(error), error.details, error.exit_status)
         except GreenuniError as error:
-            return self._fail(str(error), "", error.exit_status)
+            return self._fail(str(error), getattr(error, "details", ""), error.exit_status)
         except SystemExit as error:
             sentence = f"the application ended the worker with sys.exit({error.code!r})"
             return self._fail(sentence, user_traceback(error), BOOT_FAILURE_STATUS)
         except BaseException as error:  # noqa: BLE001  # the arbiter is to hear of anything
             sentence = f"the worker ended with {type(error).__name__}: {error}"
             return self._fail(sentence, traceback.format_exc(), BOOT_FAILURE_STATUS)
+        set_plain_signals(self._reopen_logs)  # exit handlers may take their time, or hang
         return 0
 
     def _begin(self) -> None:
-        set_boot_signals(self._reopen_logs)
+        set_plain_signals(self._reopen_logs)
         become_worker(self._config, self._inherited.number)
         self._dump.install()
         self._watcher.start()

@@ -71,7 +71,9 @@ class World:
     def fail(self, serial: int, message: str = "no module", status: int = 3) -> list[Command]:
         return self.say(serial, Failed(message, "Traceback of the user", status))
 
-    def die(self, serial: int, status: int | None = None, number: int | None = None) -> list[Command]:
+    def die(
+        self, serial: int, status: int | None = None, number: int | None = None
+    ) -> list[Command]:
         if status is None and number is None:
             status = 0
         return self.feed(Died(serial, Exit(status, number), 7))

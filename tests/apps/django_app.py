@@ -12,7 +12,13 @@ from django.urls import path
 
 settings.configure(
     ALLOWED_HOSTS=["*"],
+    DATA_UPLOAD_MAX_MEMORY_SIZE=None,
     DEBUG=False,
+    LOGGING={
+        "version": 1,
+        "handlers": {"console": {"class": "logging.StreamHandler"}},
+        "loggers": {"django": {"handlers": ["console"], "level": "ERROR"}},
+    },
     ROOT_URLCONF=__name__,
     SECRET_KEY="not a secret: this is a test",
     MIDDLEWARE=["django.middleware.common.CommonMiddleware"],

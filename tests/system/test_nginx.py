@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 CONFIGURATION = """
+{user}
 daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
@@ -63,7 +65,8 @@ def nginx_before(upstream: str, folder: Path) -> Iterator[str]:
     """nginx in front of ``upstream``; yields its URL."""
     port = free_port()
     path = folder / "nginx.conf"
-    path.write_text(CONFIGURATION.format(folder=folder, upstream=upstream, port=port))
+    user = "user root;" if os.geteuid() == 0 else ""  # else its workers cannot enter ``folder``
+    path.write_text(CONFIGURATION.format(folder=folder, upstream=upstream, port=port, user=user))
     process = subprocess.Popen(
         [str(NGINX), "-p", str(folder), "-c", str(path), "-e", str(folder / "start.log")],
         stderr=subprocess.DEVNULL,

@@ -27,7 +27,7 @@ WARNINGS = {"PYTHONWARNINGS": "error::wsgiref.validate.WSGIWarning"}
 @pytest.mark.parametrize("threads", ["1", "3"])
 @pytest.mark.parametrize("name", REQUESTS)
 def test_the_validator_is_silent(name: str, threads: str) -> None:
-    arguments = (f"validated:{name}", "--threads", threads)
+    arguments = ("--interface", "wsgi", f"validated:{name}", "--threads", threads)
     with (
         serve(*arguments, cwd=APPS) as server,
         httpx.Client(base_url=server.url) as client,

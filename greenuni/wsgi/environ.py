@@ -32,6 +32,7 @@ NAME_CACHE_LIMIT = 1024
 
 _PROTOCOLS = {b"1.1": "HTTP/1.1", b"1.0": "HTTP/1.0"}
 _DROPPED = ""
+_FORWARDING = {"HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO"}
 
 
 class Peer(NamedTuple):
@@ -103,12 +104,11 @@ class EnvironFactory:
         environ["RAW_URI"] = environ["REQUEST_URI"] = request.target.decode("latin-1")
         environ["SERVER_PROTOCOL"] = _PROTOCOLS[request.http_version]
         environ["wsgi.input"] = body
-        if peer.is_trusted:
-            self._add_forwarded(environ, request, peer)
-        else:
-            environ["REMOTE_ADDR"] = peer.address or ""
-            environ["REMOTE_PORT"] = peer.port
+        environ["REMOTE_ADDR"] = peer.address or ""
+        environ["REMOTE_PORT"] = peer.port
         self._add_fields(environ, request)
+        if peer.is_trusted and not _FORWARDING.isdisjoint(environ):
+            self._believe(environ, request, peer)
         if request.chunked:
             del environ["HTTP_TRANSFER_ENCODING"]
             environ["CONTENT_LENGTH"] = str(body_size)
@@ -122,12 +122,13 @@ class EnvironFactory:
         # OPTIONS * asks about the server as a whole, which has no path.
         return "" if text == "*" else text
 
-    def _add_forwarded(self, environ: Environ, request: Request, peer: Peer) -> None:
+    def _believe(self, environ: Environ, request: Request, peer: Peer) -> None:
+        """Take client and scheme from a proxy that is trusted."""
         client, scheme = self._proxies.resolve(peer.address, "http", request.headers)
         environ["wsgi.url_scheme"] = scheme
         environ["REMOTE_ADDR"] = client or ""
-        if client == peer.address:  # nobody told us the port of another
-            environ["REMOTE_PORT"] = peer.port
+        if client != peer.address:
+            del environ["REMOTE_PORT"]  # nobody told us the port of another
 
     def _add_fields(self, environ: Environ, request: Request) -> None:
         names = self._names

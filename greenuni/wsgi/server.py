@@ -7,7 +7,6 @@ done with) waits in a queue until the wake-up pipe turns the loop.
 
 from __future__ import annotations
 
-import random
 import socket
 import time
 from collections import deque
@@ -53,7 +52,7 @@ class Server:
         self._services = self._new_services()
         self._acceptors = self._new_acceptors()
         self._runner: Runner = new_runner(seat.config.threads, seat.pulse, self._returns, seat.log)
-        self._retire_at = _retire_at(seat.config.max_requests, seat.config.max_requests_jitter)
+        self._retire_at = seat.config.max_requests  # 0 when never, or asked already
 
     def _new_services(self) -> Services:
         seat = self._seat
@@ -262,8 +261,3 @@ class Server:
                 connection.close()
         self._loop.close()
         self._wakeup.close()
-
-
-def _retire_at(max_requests: int, jitter: int) -> int:
-    """After how many requests to ask for a successor; 0 never. Jitter keeps siblings apart."""
-    return max_requests + random.randint(0, jitter) if max_requests else 0

@@ -66,6 +66,11 @@ class Phase(enum.Enum):
     CLOSED = "closed"
 
 
+# A member looked up on its class costs several times what a global does, and every request does it
+# some twenty times.
+IDLE, HEAD, BODY, ANSWER, HELD, DISCARD, LINGER, CLOSED = Phase
+
+
 class Connection:
     """See the module. It is the `TransportUser` of its transport and the `Channel` of its cycles."""
 
@@ -90,7 +95,7 @@ class Connection:
     def __init__(self, service: Service, peer: Peer) -> None:
         self._service = service
         self._peer = peer
-        self._phase = Phase.IDLE
+        self._phase = IDLE
         self._transport: Transport
         self._wire = Wire(service.limits)
         self._cycle: Cycle | None = None  # the request that is being answered
@@ -117,25 +122,25 @@ class Connection:
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase
-        if phase is Phase.IDLE:
+        if phase is IDLE:
             self._begin_head(time.monotonic())
-        elif phase is Phase.BODY or phase is Phase.DISCARD:
+        elif phase is BODY or phase is DISCARD:
             self._read_clock.body_received(len(data), time.monotonic())
-        elif phase is Phase.ANSWER or phase is Phase.HELD:
+        elif phase is ANSWER or phase is HELD:
             self._hold(data)
             return
-        elif phase is not Phase.HEAD:
+        elif phase is not HEAD:
             return
         self._wire.receive_data(data)
         self._advance()
 
     def eof_received(self) -> bool:
         self._has_eof = True
-        if self._phase in (Phase.IDLE, Phase.LINGER, Phase.CLOSED):
-            self._phase = Phase.CLOSED
+        if self._phase in (IDLE, LINGER, CLOSED):
+            self._phase = CLOSED
             return False
         self._wire.receive_data(b"")
-        if self._phase not in (Phase.ANSWER, Phase.HELD):
+        if self._phase not in (ANSWER, HELD):
             self._advance()
         elif self._cycle is not None:
             # The client has left, or has closed one half and waits for its answer: nobody can
@@ -144,7 +149,7 @@ class Connection:
         return not self._is_closed()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._phase = Phase.CLOSED
+        self._phase = CLOSED
         self._service.population.remove(self)
         if self._cycle is not None:
             self._cycle.peer_lost()
@@ -161,12 +166,12 @@ class Connection:
             self._writable = None
 
     def _is_closed(self) -> bool:
-        return self._phase is Phase.CLOSED
+        return self._phase is CLOSED
 
     # Reading
 
     def _begin_head(self, now: float) -> None:
-        self._phase = Phase.HEAD
+        self._phase = HEAD
         self._request_at = now
         self._service.population.idle.pop(self, None)
         if self._service.is_draining:
@@ -186,7 +191,7 @@ class Connection:
                     self._receive_body(event.data)
                 elif isinstance(event, EndOfMessage):
                     self._end_request()
-                    if self._phase is not Phase.HEAD:
+                    if self._phase is not HEAD:
                         return
                 else:
                     break
@@ -195,9 +200,9 @@ class Connection:
             return
         if isinstance(event, ConnectionClosed):
             self._close()
-        elif self._phase is Phase.HEAD:
+        elif self._phase is HEAD:
             self._wait_for_head()
-        elif self._phase is Phase.BODY and self._cycle is not None and self._cycle.inbox.is_full:
+        elif self._phase is BODY and self._cycle is not None and self._cycle.inbox.is_full:
             self._pause_reading()
 
     def _wait_for_head(self) -> None:
@@ -205,13 +210,16 @@ class Connection:
         self._unread = 0
         self._resume_reading()
         if not self._wire.trailing_data[0]:
-            self._phase = Phase.IDLE
-            now = time.monotonic()
-            self._service.population.idle[self] = now
-            self._read_clock.wait(now + self._service.idle_timeout)
+            self._become_idle()
+
+    def _become_idle(self) -> None:
+        now = time.monotonic()
+        self._phase = IDLE
+        self._service.population.idle[self] = now
+        self._read_clock.wait(now + self._service.idle_timeout)
 
     def _begin_request(self, request: Request) -> None:
-        self._phase = Phase.BODY
+        self._phase = BODY
         if request.expect_continue or not request.has_body:
             self._read_clock.stop()
         else:
@@ -221,21 +229,20 @@ class Connection:
         self._cycle.start()
 
     def _receive_body(self, data: bytes) -> None:
-        if self._phase is Phase.BODY and self._cycle is not None:
+        if self._phase is BODY and self._cycle is not None:
             self._cycle.inbox.feed(data)
-        elif self._phase is Phase.DISCARD:
+        elif self._phase is DISCARD:
             self._unread += len(data)
             if self._unread > DISCARD_LIMIT:
                 self._linger()
 
     def _end_request(self) -> None:
         """The request is complete; what comes now belongs to the next one."""
-        if self._phase is Phase.DISCARD:
+        if self._phase is DISCARD:
             self._renew()
-        elif self._phase is Phase.BODY:
-            self._phase = Phase.ANSWER
+        elif self._phase is BODY:
+            self._phase = ANSWER
             self._read_clock.stop()
-            self._unread = 0
             self._resume_reading()
             if self._cycle is not None:
                 self._cycle.inbox.end()
@@ -256,7 +263,7 @@ class Connection:
             self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
-        if self._is_reading_paused and self._phase is not Phase.CLOSED:
+        if self._is_reading_paused and self._phase is not CLOSED:
             self._is_reading_paused = False
             self._read_clock.resume(time.monotonic())
             self._transport.resume_reading()
@@ -282,8 +289,8 @@ class Connection:
     def response_ended(self) -> None:
         self._cycle = None
         is_reusable = self._wire.our_state is DONE
-        if self._phase is Phase.BODY:
-            self._phase = Phase.DISCARD
+        if self._phase is BODY:
+            self._phase = DISCARD
             self._unread = 0
             self._resume_reading()
             if not is_reusable:
@@ -298,9 +305,18 @@ class Connection:
         self.write(self._wire.refuse(status, detail, self._service.clock.date()))
         self._linger()
 
+    def break_off(self, *, must_reset: bool) -> None:
+        self._cycle = None
+        if must_reset:
+            self.abort()
+        elif self._phase is BODY:
+            self._linger()
+        else:
+            self._close()
+
     def abort(self) -> None:
-        """Reset, not merely close: a body that ends with the connection would look complete."""
-        self._phase = Phase.CLOSED
+        """Reset the connection, whatever is still to be sent."""
+        self._phase = CLOSED
         raw = self._transport.get_extra_info("socket")
         if raw is not None and raw.fileno() >= 0:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
@@ -308,43 +324,42 @@ class Connection:
 
     def cycle_finished(self) -> None:
         self._unfinished -= 1
-        if self._phase is Phase.HELD:
+        if self._phase is HELD:
             self._start_over()
 
     # From one request to the next, or to the end
 
     def _start_over(self) -> None:
         self._renew()
-        if self._phase is Phase.HEAD:
+        if self._phase is HEAD:
             self._advance()
 
     def _renew(self) -> None:
-        """Both sides are done with a request; the next one may be waiting."""
+        """Both sides are done with a request; the next one may be waiting (HEAD), or not (IDLE)."""
         if self._unfinished > OVERLAP_LIMIT:
-            self._phase = Phase.HELD
-        else:
-            self._wire.start_next_cycle()
+            self._phase = HELD
+            return
+        self._wire.start_next_cycle()
+        if self._has_eof or self._unread or self._wire.trailing_data[0]:
             self._begin_head(time.monotonic())
+        else:
+            self._become_idle()
 
     def _reject(self, error: RemoteProtocolError) -> None:
         """The client broke HTTP, or was too slow: tell it, if there is still place for that."""
         self._service.seat.log.info("%s: refused with %d: %s", self._peer.name, error.status, error)
-        cycle, self._cycle = self._cycle, None
-        if cycle is not None:
-            cycle.peer_lost(error.status)
-            if cycle.head_sent:
-                self.abort()
-                return
-        elif self._phase is Phase.DISCARD:
+        if self._cycle is not None:
+            self._cycle.fail(error.status, str(error))
+        elif self._phase is DISCARD:
             self._linger()
-            return
-        self.refuse(error.status, str(error))
+        else:
+            self.refuse(error.status, str(error))
 
     def _linger(self) -> None:
         if self._has_eof:
             self._close()
             return
-        self._phase = Phase.LINGER
+        self._phase = LINGER
         self._read_clock.wait(time.monotonic() + LINGER_SECONDS)
         self._resume_reading()
         try:
@@ -354,10 +369,10 @@ class Connection:
             self.abort()
 
     def _close(self) -> None:
-        if self._unread and not self._has_eof and self._phase is not Phase.LINGER:
+        if self._unread and not self._has_eof and self._phase is not LINGER:
             self._linger()
             return
-        self._phase = Phase.CLOSED
+        self._phase = CLOSED
         self._transport.close()
 
     # Called by the service
@@ -367,22 +382,29 @@ class Connection:
         if self._send_clock.has_passed(buffered, now):
             self._service.seat.log.info("%s: does not read its response", self._peer.name)
             self.abort()
-        elif self._read_clock.has_passed(now) and not (buffered and self._phase is Phase.IDLE):
+        elif self._read_clock.has_passed(now) and not (buffered and self._phase is IDLE):
             self._time_out()
 
     def start_drain(self) -> None:
-        if self._phase is Phase.IDLE or self._phase is Phase.HEAD:
+        if self._phase is IDLE or self._phase is HEAD:
             soon = time.monotonic() + DRAIN_IDLE
             self._read_clock.wait(min(self._read_clock.deadline, soon))
 
     def close_idle(self) -> None:
-        if self._phase is Phase.IDLE:
+        if self._phase is IDLE:
+            self._close()
+
+    def leave(self) -> None:
+        if self._phase in (BODY, ANSWER):
+            self.abort()
+        else:
+            self._has_eof = True  # no lingering
             self._close()
 
     def _time_out(self) -> None:
-        if self._phase is Phase.HEAD:
+        if self._phase is HEAD:
             self._reject(RemoteProtocolError("The request head did not come in time.", 408))
-        elif self._phase is Phase.BODY:
+        elif self._phase is BODY:
             self._reject(RemoteProtocolError("The request body did not come in time.", 408))
         else:
             self._close()

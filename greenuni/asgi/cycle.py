@@ -52,7 +52,9 @@ class Client(enum.Enum):
 
 
 class Reply(enum.Enum):
-    """How far the application has come with its response."""
+    """How far the application has come with its response, and what it may send from there."""
+
+    steps: dict[str, Step]
 
     AWAITED = "awaited"
     STARTED = "started"  # the head is known and held back
@@ -60,6 +62,11 @@ class Reply(enum.Enum):
     FILE = "sending a file"
     TRAILING = "trailing"  # the body is complete, trailers are promised
     ENDED = "complete"
+
+
+# A member looked up on its class costs several times what a global does, for every message.
+PRESENT, FINISHED, DISMISSED, LOST = Client
+AWAITED, STARTED, STREAMING, FILE, TRAILING, ENDED = Reply
 
 
 class Cycle:
@@ -98,9 +105,9 @@ class Cycle:
         self._responder = Responder(wire, request)
         self._peer = peer
         self._started_at = started_at  # monotonic seconds, first byte of the request
-        self._client = Client.PRESENT
+        self._client = PRESENT
         self._client_name = ""
-        self._reply = Reply.AWAITED
+        self._reply = AWAITED
         self._status = CLIENT_CLOSED_REQUEST  # for the access log, if the application gives none
         self._credit = CREDIT
         self._trailers: list[tuple[bytes, bytes]] | None = None  # when promised
@@ -124,20 +131,20 @@ class Cycle:
 
     def peer_finished(self) -> None:
         """The client's EOF has come, behind a complete request."""
-        if self._client is Client.PRESENT:
-            self._client = Client.FINISHED
+        if self._client is PRESENT:
+            self._client = FINISHED
             self.inbox.disconnect()
 
     def peer_lost(self, status: int = CLIENT_CLOSED_REQUEST) -> None:
         """Nothing can be sent any more; ``status`` is what the connection answered, if it did."""
-        self._client = Client.LOST
+        self._client = LOST
         self._status = status
         self.inbox.close()
 
     def dismiss(self) -> None:
         """See `service.Running`. What the application still sends is still delivered."""
-        if self._client is Client.PRESENT:
-            self._client = Client.DISMISSED
+        if self._client is PRESENT:
+            self._client = DISMISSED
             self.inbox.disconnect()
 
     def cancel(self) -> None:
@@ -150,13 +157,22 @@ class Cycle:
         """See `service.Running`."""
         return f"{failure.title(self._request)}, {now - self._started_at:.1f} s"
 
-    @property
-    def head_sent(self) -> bool:
-        """Whether it is too late for another response."""
-        return self._responder.head_sent
+    def fail(self, status: int, detail: str) -> None:
+        """Answer with the server's own error if nothing has left yet, else break the response off."""
+        if self._client is LOST:
+            return
+        if self._responder.head_sent:
+            self._break_off(status)
+        else:
+            self._channel.refuse(status, detail)
+            self.peer_lost(status)
+
+    def _break_off(self, status: int) -> None:
+        self._channel.break_off(must_reset=self._request.http_version == b"1.0")
+        self.peer_lost(status)
 
     def _is_lost(self) -> bool:
-        return self._client is Client.LOST
+        return self._client is LOST
 
     # The application's task
 
@@ -175,17 +191,17 @@ class Cycle:
         except BaseException as error:  # noqa: BLE001 - SystemExit too: one request must not end the others
             self._raised(error)
         else:
-            if self._reply is not Reply.ENDED:
+            if self._reply is not ENDED:
                 self._returned_early()
         finally:
-            if self._reply is not Reply.ENDED:
+            if self._reply is not ENDED:
                 self._record()
             service.request_finished(self)
             self._channel.cycle_finished()
 
     def _raised(self, error: BaseException) -> None:
         request, log = self._request, self._service.seat.log
-        if self.inbox.has_told and self._reply is not Reply.ENDED:
+        if self.inbox.has_told and self._reply is not ENDED:
             # It was told that nobody listens, and this is how it stopped.
             log.debug(
                 "%s: the application raised %r after http.disconnect",
@@ -196,23 +212,23 @@ class Cycle:
             return
         name = failure.request_id(request)
         failure.log_exception(log, request, name, error)
-        if self._reply is not Reply.ENDED:
-            self._fail(500, failure.page_detail(name))
+        if self._reply is not ENDED:
+            self.fail(500, failure.page_detail(name))
 
     def _cancelled(self, error: BaseException) -> None:
         if not self._is_cancelled:
             self._raised(error)
-        elif self._reply is not Reply.ENDED:
+        elif self._reply is not ENDED:
             self._leave()
 
     def _returned_early(self) -> None:
-        if self.inbox.has_told or self._client is Client.LOST:
+        if self.inbox.has_told or self._client is LOST:
             self._leave()
             return
         name = failure.request_id(self._request)
         complaint = f"the application returned while its response was {self._reply.value}"
         failure.log_complaint(self._service.seat.log, self._request, name, complaint)
-        self._fail(500, failure.page_detail(name))
+        self.fail(500, failure.page_detail(name))
 
     def _leave(self) -> None:
         """End a response that the application gave up because it was told to, or was cancelled.
@@ -220,32 +236,21 @@ class Cycle:
         A stream of events has no length that could be wrong: it is ended as it should be. Any other
         body would be taken for complete when it is not, so there the connection breaks.
         """
-        if self._client is Client.LOST:
+        if self._client is LOST:
             return
-        if self._reply is Reply.STREAMING and self._is_event_stream():
+        if self._reply is STREAMING and self._is_event_stream():
             self._write(self._responder.end())
             self._end()
-        elif self._client is Client.FINISHED:
-            self._channel.abort()
-            self.peer_lost()
+        elif self._client is FINISHED:
+            self._break_off(CLIENT_CLOSED_REQUEST)
         else:
-            self._fail(503, "The server is shutting down.")
+            self.fail(503, "The server is shutting down.")
 
     def _is_event_stream(self) -> bool:
         return any(
             name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream")
             for name, value in self._responder.headers
         )
-
-    def _fail(self, status: int, detail: str) -> None:
-        """Answer with our own error if nothing has left yet, else break the connection."""
-        if self._client is Client.LOST:
-            return
-        if self._responder.head_sent:
-            self._channel.abort()
-        else:
-            self._channel.refuse(status, detail)
-        self.peer_lost(status)
 
     def _record(self) -> None:
         """Write the line of the access log."""
@@ -273,11 +278,11 @@ class Cycle:
         """ASGI's ``send``. Raises UnexpectedMessage, or LocalProtocolError for what is not HTTP."""
         if self._channel.write_paused:
             await self._channel.wait_writable()
-        if self._client is Client.LOST:
+        if self._client is LOST:
             # An application that streams without end learns it from receive(), or never.
             await self._service.runtime.checkpoint()
             return
-        step = _STEPS[self._reply].get(message["type"])
+        step = self._reply.steps.get(message["type"])
         if step is None:
             raise _unexpected(self._reply, message)
         pending = step(self, message)
@@ -298,7 +303,7 @@ class Cycle:
             trailers=accepted,
         )
         self._trailers = [] if accepted else None
-        self._reply = Reply.STARTED
+        self._reply = STARTED
 
     def _on_early_hint(self, message: Message) -> None:
         """103 with Link fields (RFC 8297); dropped when the final head has left."""
@@ -312,11 +317,11 @@ class Cycle:
             chunk = _as_bytes(chunk)
         if message.get("more_body", False):
             self._write(self._responder.send(chunk, True))
-            self._reply = Reply.STREAMING
+            self._reply = STREAMING
             return self._yield_if_due(len(chunk))
         if self._trailers is not None:
             self._write(self._responder.send(chunk, True))
-            self._reply = Reply.TRAILING
+            self._reply = TRAILING
             return None
         self._write(self._responder.send(chunk, False))
         self._end()
@@ -340,7 +345,7 @@ class Cycle:
             if self._is_lost():
                 return
             parts = self._responder.passthrough(file.size)
-            self._reply = Reply.FILE
+            self._reply = FILE
             if self._responder.wants_body:
                 async for block in file.blocks():
                     parts.append(block)
@@ -367,7 +372,7 @@ class Cycle:
         return self._service.runtime.checkpoint()
 
     def _end(self) -> None:
-        self._reply = Reply.ENDED
+        self._reply = ENDED
         self.inbox.close()
         self._record()
         self._channel.response_ended()
@@ -375,29 +380,28 @@ class Cycle:
 
 Step = Callable[[Cycle, Message], Awaitable[None] | None]
 
-# What may come when, and what is done with it.
-_STEPS: dict[Reply, dict[str, Step]] = {
-    Reply.AWAITED: {
-        "http.response.start": Cycle._on_start,
-        "http.response.early_hint": Cycle._on_early_hint,
-    },
-    Reply.STARTED: {
-        "http.response.body": Cycle._on_body,
-        "http.response.pathsend": Cycle._on_path,
-        "http.response.early_hint": Cycle._on_early_hint,
-    },
-    Reply.STREAMING: {
-        "http.response.body": Cycle._on_body,
-        "http.response.early_hint": Cycle._on_early_hint,
-    },
-    Reply.FILE: {},
-    Reply.TRAILING: {"http.response.trailers": Cycle._on_trailers},
-    Reply.ENDED: {"http.response.trailers": Cycle._ignore},
+# The table of what may come when. It hangs on the states themselves, because looking a member up in
+# a dictionary hashes it in Python.
+Reply.AWAITED.steps = {
+    "http.response.start": Cycle._on_start,
+    "http.response.early_hint": Cycle._on_early_hint,
 }
+Reply.STARTED.steps = {
+    "http.response.body": Cycle._on_body,
+    "http.response.pathsend": Cycle._on_path,
+    "http.response.early_hint": Cycle._on_early_hint,
+}
+Reply.STREAMING.steps = {
+    "http.response.body": Cycle._on_body,
+    "http.response.early_hint": Cycle._on_early_hint,
+}
+Reply.FILE.steps = {}
+Reply.TRAILING.steps = {"http.response.trailers": Cycle._on_trailers}
+Reply.ENDED.steps = {"http.response.trailers": Cycle._ignore}
 
 
 def _unexpected(reply: Reply, message: Message) -> UnexpectedMessage:
-    expected = " or ".join(_STEPS[reply]) or "nothing more"
+    expected = " or ".join(reply.steps) or "nothing more"
     return UnexpectedMessage(
         f"{message['type']!r} cannot come while the response is {reply.value}; expected {expected}"
     )

@@ -88,12 +88,18 @@ class Runtime(Protocol):
     def unwatch(self, listener: socket.socket) -> None: ...
 
     def connect(self, accepted: socket.socket, user: TransportUser) -> None:
-        """Give an accepted socket a transport for ``user``, soon; owns the socket from here."""
+        """Give an accepted socket a transport for ``user``, soon; owns the socket from here.
+
+        If that fails, ``connection_lost`` is called without ``connection_made``.
+        """
 
     def spawn(self, context: Context, run: Callable[[], Coroutine[Any, Any, None]]) -> Cancellable:
         """Start ``run`` in a task of its own, in a copy of ``context``."""
 
     def new_waiting(self) -> Waiting: ...
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Call back from the loop. Safe in any thread; RuntimeError when the loop has ended."""
 
     def checkpoint(self) -> Awaitable[None]:
         """Let everybody else run once; raises ``cancelled`` when this task is."""
@@ -118,8 +124,12 @@ class Channel(Protocol):
     def refuse(self, status: int, detail: str) -> None:
         """Answer with an error response of the server's own; only while no head has left."""
 
-    def abort(self) -> None:
-        """Break the connection, so that nobody takes the response for complete."""
+    def break_off(self, *, must_reset: bool) -> None:
+        """The response that has begun cannot be completed, and the client must notice.
+
+        ``must_reset`` when the end of the connection is the end of the body: then an orderly close
+        would make it look complete.
+        """
 
     def cycle_finished(self) -> None:
         """The application has returned, which may be long after ``response_ended``."""

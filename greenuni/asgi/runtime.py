@@ -50,8 +50,9 @@ class AsyncioRuntime:
         protocol = cast(asyncio.Protocol, user)
         try:
             await self._loop.connect_accepted_socket(lambda: protocol, accepted)
-        except OSError:
+        except OSError as error:
             accepted.close()
+            user.connection_lost(error)
 
     def spawn(self, context: Context, run: Run) -> Cancellable:
         # A context can be entered once at a time; entering a copy of it (a constant-time operation)
@@ -61,6 +62,9 @@ class AsyncioRuntime:
     def new_waiting(self) -> Waiting:
         return asyncio.Event()
 
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        self._loop.call_soon_threadsafe(callback)
+
     def checkpoint(self) -> Awaitable[None]:
         return asyncio.sleep(0)
 
@@ -69,7 +73,10 @@ class TrioRuntime:
     """trio. ``tasks`` must stay open as long as anything here is used."""
 
     def __init__(self, tasks: TaskGroup, log: logging.Logger) -> None:
-        self.cancelled: type[BaseException] = anyio.get_cancelled_exc_class()
+        import trio.lowlevel  # an extra
+
+        self.cancelled: type[BaseException] = trio.Cancelled
+        self._token = trio.lowlevel.current_trio_token()
         self._tasks = tasks
         self._log = log
         self._watches: dict[int, anyio.CancelScope] = {}  # by descriptor
@@ -100,9 +107,10 @@ class TrioRuntime:
                 stream = await UNIXSocketStream.from_socket(accepted)
             else:
                 stream = await SocketStream.from_socket(accepted)  # sets TCP_NODELAY
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             # ValueError: it is no longer connected.
             accepted.close()
+            user.connection_lost(error)
             return
         await StreamTransport(stream, user, self._log).run()
 
@@ -113,6 +121,9 @@ class TrioRuntime:
 
     def new_waiting(self) -> Waiting:
         return anyio.Event()
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        self._token.run_sync_soon(callback)
 
     def checkpoint(self) -> Awaitable[None]:
         return checkpoint()

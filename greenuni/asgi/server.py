@@ -17,6 +17,7 @@ then those that are left (streams, mostly) are told ``http.disconnect``, and las
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import signal
 import threading
@@ -25,13 +26,11 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import anyio
-from anyio import from_thread
 from anyio.abc import TaskGroup
-from anyio.lowlevel import EventLoopToken, current_token
 from asgiref.compatibility import double_to_single_callable
 
 from greenuni.asgi.accept import Acceptor
-from greenuni.asgi.interfaces import App
+from greenuni.asgi.interfaces import App, Runtime
 from greenuni.asgi.lifespan import Lifespan
 from greenuni.asgi.loops import choose_loop
 from greenuni.asgi.runtime import new_runtime
@@ -43,6 +42,7 @@ TICK = 1.0  # seconds
 
 DISMISS_BEFORE_END = 2.0
 CANCEL_BEFORE_END = 1.0
+FAREWELL = 0.1  # for the last bytes of connections that are closed in the end
 LIFESPAN_MINIMUM = 1.0  # seconds that the lifespan shutdown has in any case
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
@@ -76,14 +76,14 @@ class Server:
     """One worker's server. ``run`` returns when it has drained; raises BootError, ConfigError.
 
     ``drain`` and ``quick_stop`` do what TERM and INT do, and may be called from any other thread
-    once ``seat.ready`` has been.
+    once ``run`` has come to its loop. RuntimeError before, and after the loop has ended.
     """
 
     def __init__(self, seat: Seat, tick: float = TICK) -> None:
         self._seat = seat
         self._tick_seconds = tick
         self._loop = choose_loop(seat.config)
-        self._token: EventLoopToken | None = None
+        self._runtime: Runtime | None = None
         self._failure: GreenuniError | None = None
         self._service: Service | None = None
         self._acceptor: Acceptor | None = None
@@ -103,24 +103,29 @@ class Server:
 
     def drain(self) -> None:
         """Begin to drain; thread-safe."""
-        from_thread.run_sync(self._leave, False, token=self._token)
+        self._call_soon(False)
 
     def quick_stop(self) -> None:
         """Stop at once; thread-safe."""
-        from_thread.run_sync(self._leave, True, token=self._token)
+        self._call_soon(True)
+
+    def _call_soon(self, quickly: bool) -> None:
+        if self._runtime is None:
+            raise RuntimeError("the server has not been started")
+        self._runtime.call_soon(functools.partial(self._leave, quickly))
 
     # Tasks
 
     async def _main(self) -> None:
-        self._token = current_token()
         self._news = anyio.Event()
         async with anyio.create_task_group() as tasks:
+            runtime = self._runtime = new_runtime(self._loop.backend, tasks, self._seat.log)
             with _received_signals() as signals:
                 if signals is not None:
                     tasks.start_soon(self._obey, signals)
                 tasks.start_soon(self._tick_forever)
                 try:
-                    await self._live(tasks)
+                    await self._live(tasks, runtime)
                 except GreenuniError as error:
                     # Out of a task group it would come as part of an exception group.
                     self._failure = error
@@ -152,7 +157,7 @@ class Server:
         if self._startup is not None:
             self._startup.cancel()
 
-    async def _live(self, tasks: TaskGroup) -> None:
+    async def _live(self, tasks: TaskGroup, runtime: Runtime) -> None:
         seat = self._seat
         app: App = seat.app.callable
         if seat.app.interface is Interface.ASGI2:
@@ -164,7 +169,6 @@ class Server:
                 await lifespan.startup()
             self._startup = None
         if self._departure is None:
-            runtime = new_runtime(self._loop.backend, tasks, seat.log)
             service = Service(seat, app, runtime, lifespan.context, lifespan.state)
             await self._serve(service, Acceptor(service, runtime, seat.listeners))
         await lifespan.shutdown(self._lifespan_budget())
@@ -190,8 +194,8 @@ class Server:
         service.start_drain()
         await self._wait_until_empty(service)
         self._go(service)
-        # connection_lost is called from the loop, not from abort().
-        await anyio.sleep(0)
+        # connection_lost is called from the loop, not from close().
+        await self._wait_for_news(time.monotonic() + FAREWELL)
 
     def _somebody_left(self) -> None:
         if self._acceptor is not None:
@@ -231,7 +235,7 @@ class Server:
                 "%d requests have not stopped and are abandoned: %s", len(stuck), "; ".join(stuck)
             )
         for connection in list(service.population.connections):
-            connection.abort()
+            connection.leave()
 
 
 @contextlib.contextmanager

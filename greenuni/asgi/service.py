@@ -45,7 +45,8 @@ class Resident(Protocol):
     def close_idle(self) -> None:
         """Close, if no request is under way."""
 
-    def abort(self) -> None: ...
+    def leave(self) -> None:
+        """The worker ends: close, or break off what is under way."""
 
 
 class Running(Protocol):
@@ -158,6 +159,7 @@ class Population:
     """
 
     def __init__(self, capacity: int) -> None:
+        self.arriving = 0  # accepted, and not connections yet
         self.connections: set[Resident] = set()
         self.idle: dict[Resident, float] = {}  # since when, monotonic; the longest first
         self.running: set[Running] = set()
@@ -175,10 +177,10 @@ class Population:
 
         An application call that outlives its connection (a background task) counts as one.
         """
-        return max(len(self.connections), len(self.running)) < self._capacity
+        return max(len(self.connections) + self.arriving, len(self.running)) < self._capacity
 
     def is_empty(self) -> bool:
-        return not self.connections and not self.running
+        return not (self.connections or self.running or self.arriving)
 
     def make_room(self) -> bool:
         """Close the connection that has been idle longest; False if none has been for a while.
@@ -193,13 +195,18 @@ class Population:
         return False
 
     def add(self, connection: Resident, now: float) -> None:
-        """A connection has been accepted, and nothing has come on it."""
+        """One that was arriving is there, and nothing has come on it."""
+        self.arriving -= 1
         self.connections.add(connection)
         self.idle[connection] = now
 
     def remove(self, connection: Resident) -> None:
-        self.idle.pop(connection, None)
-        self.connections.discard(connection)
+        """It has gone, perhaps before it was there."""
+        if connection in self.connections:
+            self.connections.remove(connection)
+            self.idle.pop(connection, None)
+        else:
+            self.arriving -= 1
         self.on_change()
 
     def add_running(self, running: Running) -> int:

@@ -1,0 +1,338 @@
+"""Leaving: in order on TERM, at once on INT and QUIT."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import anyio
+import pytest
+from starlette.responses import StreamingResponse
+
+from greenuni.shell import WorkerState
+
+from .support import (
+    GET,
+    Client,
+    Receive,
+    Send,
+    Serving,
+    http_only,
+    respond,
+    routed,
+    serving,
+    wait_until,
+)
+
+Scope = dict[str, Any]
+
+
+class Gate:
+    """A handler that answers when it is opened."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self._opened = threading.Event()
+
+    def open(self) -> None:
+        self._opened.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.entered.set()
+        while not self._opened.is_set():
+            await anyio.sleep(0.01)
+        await respond(send, b"finished")
+
+
+def wait_for_drain(server: Serving) -> None:
+    wait_until(lambda: server.slot.state is WorkerState.DRAINING, "the drain has begun")
+
+
+def test_a_request_in_flight_is_finished_and_the_connection_closed(backend: str) -> None:
+    gate = Gate()
+    with serving(http_only(gate), backend) as server, server.client() as client:
+        client.send(GET)
+        assert gate.entered.wait(5)
+        server.server.drain()
+        wait_for_drain(server)
+        beats = server.slot.beats
+        wait_until(lambda: server.slot.beats > beats + 2, "beats while draining")
+        gate.open()
+        response = client.response()
+        assert (response.body, response.closes) == (b"finished", True)
+        assert client.rest() == b""
+        server.wait_for_end()
+
+
+def test_new_connections_are_refused_while_draining(backend: str) -> None:
+    gate = Gate()
+    with serving(http_only(gate), backend) as server, server.client() as client:
+        client.send(GET)
+        assert gate.entered.wait(5)
+        server.server.drain()
+        wait_for_drain(server)
+        with pytest.raises(ConnectionRefusedError):
+            server.client()
+        gate.open()
+        assert client.response().body == b"finished"
+
+
+def test_an_idle_connection_may_send_a_last_request(backend: str) -> None:
+    gate = Gate()
+    gate.open()
+    with serving(http_only(gate), backend) as server, server.client() as client:
+        assert not client.get().closes
+        server.server.drain()
+        wait_for_drain(server)
+        assert client.get().closes
+        assert client.rest() == b""
+        server.wait_for_end()
+
+
+def test_idle_connections_are_closed_after_a_while(backend: str) -> None:
+    gate = Gate()
+    gate.open()
+    with serving(http_only(gate), backend) as server:
+        clients = [server.client() for _ in range(3)]
+        clients[0].get()
+        clients[1].send(GET[:10])
+        clients[2].get()
+        began = time.monotonic()
+        server.server.drain()
+        server.wait_for_end()
+        assert 1.5 < time.monotonic() - began < 5
+        assert clients[0].rest() == b""
+        assert clients[1].head()[0] == 408
+        for client in clients:
+            client.close()
+
+
+def test_connections_in_the_backlog_are_not_forgotten(backend: str) -> None:
+    """What the kernel has accepted for us when the drain begins is still served."""
+    gate = Gate()
+    gate.open()
+    block = threading.Event()
+
+    async def blocking(scope: Scope, receive: Receive, send: Send) -> None:
+        block.wait(5)  # the loop stands still, so nothing is accepted
+        await respond(send, b"finished")
+
+    app = routed({"/block": blocking, "/": gate})
+    with serving(app, backend) as server, server.client() as client:
+        client.send(b"GET /block HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_until(lambda: server.slot.request_lines, "the loop is blocked")
+        waiting = [server.client().send(GET) for _ in range(5)]
+        drainer = threading.Thread(target=server.server.drain)
+        drainer.start()
+        block.set()
+        drainer.join()
+        for other in waiting:
+            assert other.response().body == b"finished"
+            other.close()
+        assert client.response().body == b"finished"
+
+
+@pytest.mark.parametrize("kind", ["starlette", "polite", "stubborn"])
+def test_an_endless_event_stream_ends_cleanly_within_the_budget(backend: str, kind: str) -> None:
+    async def events() -> Any:
+        while True:
+            yield b"data: x\n\n"
+            await anyio.sleep(0.02)
+
+    async def polite(scope: Scope, receive: Receive, send: Send) -> None:
+        await start_events(send)
+        await receive()
+        assert (await receive())["type"] == "http.disconnect"
+        await send({"type": "http.response.body", "body": b"data: bye\n\n", "more_body": True})
+        await send({"type": "http.response.body"})
+
+    async def stubborn(scope: Scope, receive: Receive, send: Send) -> None:
+        await start_events(send)
+        while True:
+            await anyio.sleep(0.02)
+            await send({"type": "http.response.body", "body": b"data: x\n\n", "more_body": True})
+
+    async def starlette(scope: Scope, receive: Receive, send: Send) -> None:
+        await StreamingResponse(events(), media_type="text/event-stream")(scope, receive, send)
+
+    app = http_only({"starlette": starlette, "polite": polite, "stubborn": stubborn}[kind])
+    with serving(app, backend, graceful_timeout=1.0) as server, server.client() as client:
+        client.send(GET)
+        assert client.head()[0] == 200
+        server.server.drain()
+        last = b"".join(iter(client.chunk, b""))
+        assert client.rest() == b"\r\n"  # a last chunk came, and then the end
+        if kind == "polite":
+            assert last.endswith(b"data: bye\n\n")
+        server.wait_for_end(3)
+
+
+async def start_events(send: Send) -> None:
+    headers = [(b"content-type", b"text/event-stream")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"data: x\n\n", "more_body": True})
+
+
+def test_another_endless_body_is_broken_off(backend: str) -> None:
+    async def numbers(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        while True:
+            await send({"type": "http.response.body", "body": b"[1,", "more_body": True})
+            await anyio.sleep(0.02)
+
+    app = http_only(numbers)
+    with serving(app, backend, graceful_timeout=0.5) as server, server.client() as client:
+        client.send(GET)
+        assert client.head()[0] == 200
+        server.server.drain()
+        rest = client.rest()
+        assert rest
+        assert not rest.endswith(b"0\r\n\r\n")
+        server.wait_for_end(3)
+
+
+def test_a_request_without_a_response_at_the_end_of_the_budget_is_503(backend: str) -> None:
+    gate = Gate()
+    settings = {"graceful_timeout": 0.5}
+    with serving(http_only(gate), backend, **settings) as server, server.client() as client:
+        client.send(GET)
+        assert gate.entered.wait(5)
+        server.server.drain()
+        response = client.response()
+        assert (response.status, response.closes) == (503, True)
+
+
+def test_background_work_is_waited_for(backend: str) -> None:
+    gate = Gate()
+    done = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(send, b"ok")
+        while not gate._opened.is_set():
+            await anyio.sleep(0.01)
+        done.set()
+
+    with serving(http_only(app), backend) as server, server.client() as client:
+        assert client.get().status == 200
+        server.server.drain()
+        wait_for_drain(server)
+        assert client.is_closed()
+        assert not server.has_ended()
+        gate.open()
+        server.wait_for_end()
+        assert done.is_set()
+
+
+def test_a_quick_stop_cancels_requests(backend: str) -> None:
+    entered = threading.Event()
+    cancelled = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        entered.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cancelled.set()
+
+    with serving(http_only(app), backend) as server, server.client() as client:
+        client.send(GET)
+        assert entered.wait(5)
+        began = time.monotonic()
+        server.server.quick_stop()
+        server.wait_for_end()
+        assert time.monotonic() - began < 1.5
+        assert cancelled.is_set()
+        assert client.response().status == 503
+
+
+def test_a_quick_stop_cuts_a_drain_short(backend: str) -> None:
+    gate = Gate()
+    with serving(http_only(gate), backend) as server, server.client() as client:
+        client.send(GET)
+        assert gate.entered.wait(5)
+        server.server.drain()
+        wait_for_drain(server)
+        began = time.monotonic()
+        server.server.quick_stop()
+        server.wait_for_end()
+        assert time.monotonic() - began < 1.5
+
+
+def test_a_request_that_cannot_be_cancelled_is_named_and_left(
+    error_log: pytest.LogCaptureFixture,
+) -> None:
+    release = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while not release.is_set():
+            try:
+                await anyio.sleep(0.01)
+            except BaseException:  # noqa: BLE001 - that is the point
+                continue
+
+    with serving(http_only(app), "asyncio") as server, server.client() as client:
+        client.send(b"GET /stubborn?secret HTTP/1.1\r\nHost: a\r\n\r\n")
+        wait_until(lambda: server.slot.request_lines, "the request runs")
+        server.server.quick_stop()
+        wait_until(
+            lambda: any("GET /stubborn, " in message for message in error_log.messages),
+            "the request is named",
+        )
+        release.set()
+        server.wait_for_end()
+
+
+SCRIPT = """
+import logging, socket, sys, anyio
+from greenuni.asgi import serve
+from greenuni.shell import Interface
+from greenuni.testing import fake_seat
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        print("shutdown", flush=True)
+        return await send({"type": "lifespan.shutdown.complete"})
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"x", "more_body": True})
+    await anyio.sleep(0.5)
+    await send({"type": "http.response.body", "body": b"y"})
+
+listener = socket.create_server(("127.0.0.1", 0))
+listener.setblocking(False)
+settings = {"async_backend": "trio"} if sys.argv[1] == "trio" else {"loop": sys.argv[1]}
+seat = fake_seat(app, Interface.ASGI3, [listener], **settings)
+seat.ready = lambda: print(listener.getsockname()[1], flush=True)
+seat.reopen_logs = lambda: print("reopened", flush=True)
+serve(seat)
+print("end", flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_signals(backend: str, number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, backend], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            with Client(("127.0.0.1", port)) as client:
+                client.send(GET)
+                assert client.head()[0] == 200
+                os.kill(process.pid, signal.SIGUSR1)
+                assert process.stdout.readline() == "reopened\n"
+                os.kill(process.pid, number)
+                body = client.rest()
+            assert body.endswith(b"0\r\n\r\n") == (number == signal.SIGTERM)
+            assert process.stdout.read() == "shutdown\nend\n"
+            assert process.wait(10) == 0
+        finally:
+            process.kill()

@@ -11,6 +11,7 @@ import faulthandler
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from types import CoroutineType, FrameType
 from typing import Any
@@ -43,10 +44,12 @@ class Dump:
         os.dup2(fileno, self._descriptor, inheritable=False)
 
     def _on_abort(self, number: int, frame: FrameType | None) -> None:
-        # Not through logging: this may have interrupted it.
-        lines = [f"In flight: {line}" for line in self.in_flight()]
-        lines += _asyncio_tasks()
-        text = "".join(f"{line}\n" for line in lines)
+        # Not through logging: this may have interrupted it, with its lock held.
+        try:
+            lines = [f"In flight: {line}" for line in self.in_flight()] + _asyncio_tasks()
+            text = "".join(f"{line}\n" for line in lines)
+        except Exception:  # noqa: BLE001  # whatever state this interrupted, the worker must end
+            text = traceback.format_exc()
         os.write(self._descriptor, text.encode("utf-8", "backslashreplace"))
         os._exit(ABORTED)
 

@@ -1,0 +1,94 @@
+"""The scoreboard, also across a fork."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from greenuni.arbiter.scoreboard import REQUEST_LINE_SIZE, Board
+from greenuni.shell import WorkerState
+
+
+def test_a_slot_starts_cleared() -> None:
+    board = Board(2)
+    slot = board.take()
+    slot.beat()
+    slot.begin(b"GET /", 1)
+    slot.end(0)
+    board.give_back(slot.index)
+    again = board.take()
+    reading = board.read(again.index)
+    assert again.index == slot.index
+    assert (reading.beat, reading.requests, reading.request_line) == (0.0, 0, "")
+    assert reading.state is WorkerState.BOOTING
+
+
+def test_every_field_is_read_as_it_was_written() -> None:
+    board = Board(4)
+    other, slot = board.take(), board.take()
+    before = time.monotonic()
+    slot.beat()
+    slot.set_state(WorkerState.DRAINING)
+    slot.begin(b"GET /first", 1)
+    slot.begin(b"POST /second", 2)
+    slot.end(1)
+    reading = board.read(slot.index)
+    assert before <= reading.beat <= reading.since <= time.monotonic()
+    assert reading.state is WorkerState.DRAINING
+    assert (reading.requests, reading.in_flight) == (1, 1)
+    assert reading.request_line == "POST /second"
+    assert slot.requests == 1
+    assert board.read(other.index).beat == 0.0
+
+
+def test_an_idle_worker_runs_no_request() -> None:
+    board = Board(1)
+    slot = board.take()
+    slot.begin(b"GET /", 1)
+    slot.end(0)
+    assert board.read(slot.index).request_line == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        (b"GET /" + b"a" * 500, "GET /" + "a" * (REQUEST_LINE_SIZE - 5)),
+        (b"GET /caf\xe9", "GET /caf\xe9"),
+        (b"", ""),
+    ],
+)
+def test_request_lines_are_cut_and_may_be_anything(line: bytes, kept: str) -> None:
+    board = Board(1)
+    slot = board.take()
+    slot.begin(b"GET /" + b"b" * REQUEST_LINE_SIZE, 1)
+    slot.begin(line, 1)
+    assert board.read(slot.index).request_line == kept
+
+
+def test_a_full_board_says_so() -> None:
+    board = Board(1)
+    board.take()
+    with pytest.raises(OSError, match="scoreboard is full"):
+        board.take()
+
+
+def test_what_a_child_writes_its_parent_reads() -> None:
+    board = Board(1)
+    slot = board.take()
+    pid = os.fork()
+    if pid == 0:
+        slot.begin(b"GET /child", 3)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert board.read(slot.index).request_line == "GET /child"
+    assert board.read(slot.index).in_flight == 3
+
+
+def test_reprs_show_the_state() -> None:
+    board = Board(3)
+    slot = board.take()
+    slot.end(0)
+    assert repr(board) == "<Board 1 of 3 taken>"
+    assert repr(slot) == f"<BoardSlot {slot.index} requests=1>"

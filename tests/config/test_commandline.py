@@ -26,6 +26,7 @@ Read = Callable[..., Config]
         ("--zzzz", "--zzzz is not an option of Greenuni: greenuni --help shows all"),
         ("--workers", "expected one argument"),
         ("--workers --reload", "expected one argument"),
+        ("--max-requests -1", "--max-requests: -1 is less than 0"),
         ("--reload=yes", "ignored explicit argument 'yes'"),
         ("a:app b:app", "'b:app' is one argument too many"),
         ("-w 2 a:app --reload b:app", "'b:app' is one argument too many"),

@@ -225,6 +225,16 @@ def test_host_and_port_are_settings_without_bind_and_helpers_with_it(
 
 
 @pytest.mark.parametrize(
+    "name", ["timeout_str", "max_workers", "use_loglevel", "bind_env", "user_name", "WORKER", "env"]
+)
+def test_variable_that_only_reminds_of_a_setting_is_a_helper(
+    name: str, read: Read, tmp_path: Path
+) -> None:
+    (tmp_path / "gunicorn.conf.py").write_text(f"{name} = '1'")
+    assert set(read().sources) == {"config"}
+
+
+@pytest.mark.parametrize(
     ("variable", "meant"),
     [
         ("worker = 3", "workers"),

@@ -40,7 +40,8 @@ Indented lines below say more about it:
                           status and sentence; then the server closes, and reads no more
 ``refuse-body 400 TEXT``  the same, but within the body of the last request, which so gets
                           this answer instead of its own
-``incomplete``            the server waits for more
+``incomplete``            the server waits for more of a head
+``incomplete-body``       it waits for more of the body of the last request
 ========================  ==================================================================
 
 The limits are the default settings.
@@ -70,6 +71,7 @@ class Verdict(enum.Enum):
     REFUSED = "refuse"
     BODY_REFUSED = "refuse-body"
     INCOMPLETE = "incomplete"
+    BODY_INCOMPLETE = "incomplete-body"
 
 
 @dataclass
@@ -107,8 +109,8 @@ class Case:
     @property
     def answered(self) -> list[ExpectedRequest]:
         """The requests that an application answers in full."""
-        refused = self.verdict is Verdict.BODY_REFUSED
-        return self.requests[:-1] if refused else self.requests
+        is_last_whole = self.verdict not in (Verdict.BODY_REFUSED, Verdict.BODY_INCOMPLETE)
+        return self.requests if is_last_whole else self.requests[:-1]
 
     @property
     def statuses(self) -> list[int]:
@@ -119,7 +121,7 @@ class Case:
     @property
     def must_close(self) -> bool:
         """Whether the server closes the connection after ``statuses``."""
-        return self.verdict not in (Verdict.SURVIVES, Verdict.INCOMPLETE)
+        return self.verdict in (Verdict.CLOSES, Verdict.REFUSED, Verdict.BODY_REFUSED)
 
 
 def load_corpus() -> list[Case]:

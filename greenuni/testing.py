@@ -85,3 +85,69 @@ def fake_seat(
         drain_budget=lambda: config.graceful_timeout,
         reopen_logs=lambda: None,
     )
+
+
+class MemoryTransport:
+    """A transport that keeps what is written, for driving a protocol without a socket.
+
+    The methods are those of ``asyncio.Transport`` that a connection uses. What was asked of it can be
+    read off the attributes; ``take`` gives the bytes written since the last time. With ``is_stuck``
+    the peer takes nothing: written bytes count as buffered, and above ``high_water`` writing pauses.
+    """
+
+    def __init__(self, high_water: int = 65536) -> None:
+        self.written = bytearray()
+        self.writes = 0
+        self.is_stuck = False
+        self.is_reading = True
+        self.has_written_eof = False
+        self.is_closed = False
+        self.is_aborted = False
+        self._high_water = high_water
+        self._user: Any = None
+
+    def __repr__(self) -> str:
+        state = "aborted" if self.is_aborted else "closed" if self.is_closed else "open"
+        return f"<MemoryTransport {state} written={len(self.written)}>"
+
+    def connect(self, user: Any) -> None:
+        """Be the transport of ``user``, something with the methods of ``asyncio.Protocol``."""
+        self._user = user
+        user.connection_made(self)
+
+    def take(self) -> bytes:
+        """What was written since the last call; a peer that was stuck takes it all."""
+        data = bytes(self.written)
+        self.written.clear()
+        if self.is_stuck:
+            self.is_stuck = False
+            self._user.resume_writing()
+        return data
+
+    def write(self, data: bytes) -> None:
+        was_full = self.get_write_buffer_size() > self._high_water
+        self.writes += 1
+        self.written += data
+        if self.get_write_buffer_size() > self._high_water and not was_full:
+            self._user.pause_writing()
+
+    def write_eof(self) -> None:
+        self.has_written_eof = True
+
+    def pause_reading(self) -> None:
+        self.is_reading = False
+
+    def resume_reading(self) -> None:
+        self.is_reading = True
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.written) if self.is_stuck else 0
+
+    def get_extra_info(self, name: str) -> Any:
+        return None
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def abort(self) -> None:
+        self.is_closed = self.is_aborted = True

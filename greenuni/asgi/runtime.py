@@ -89,7 +89,9 @@ class TrioRuntime:
         self, scope: anyio.CancelScope, listener: socket.socket, callback: Callable[[], object]
     ) -> None:
         with scope:
-            while True:
+            # A task that is already due to run is not cancelled before its next wait, and by then
+            # the listener may be closed.
+            while not scope.cancel_called:
                 await anyio.wait_readable(listener)
                 callback()
 

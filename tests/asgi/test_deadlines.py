@@ -205,7 +205,7 @@ def test_a_reader_that_stops_is_cut_off(backend: str, more: bool) -> None:
 
 
 def test_a_slow_reader_is_not_cut_off(backend: str) -> None:
-    size = 1_500_000
+    size = 12_000_000
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200})
@@ -213,14 +213,14 @@ def test_a_slow_reader_is_not_cut_off(backend: str) -> None:
 
     with (
         serving(http_only(app), backend, send_timeout=0.4) as server,
-        server.client(receive_buffer=4096) as client,
+        server.client(receive_buffer=65536) as client,
     ):
         client.send(b"GET / HTTP/1.0\r\n\r\n")
         pause = threading.Event()
         received = 0
-        while data := client.socket.recv(100_000):
+        while data := client.socket.recv(300_000):
             received += len(data)
-            pause.wait(0.02)
+            pause.wait(0.01)
         assert received > size
 
 

@@ -39,6 +39,7 @@ from greenuni.arbiter.reconcile import QUICK_PATIENCE, drain, end, place_is_empt
 from greenuni.arbiter.scoreboard import Reading
 from greenuni.arbiter.table import BEATING, SERVING, Phase, Stage, Table, Worker, counted
 
+BEAT_PERIOD = 1.0  # seconds; see greenuni.shell.Slot.beat
 ABORT_PATIENCE = 1.0  # seconds that a stuck worker gets to write its stacks
 FAILED_PATIENCE = 5.0  # seconds that a worker gets to end after it has said why
 OVERSLEPT = 1.0  # seconds; a tick so late means that we were not running, so neither were they
@@ -56,11 +57,7 @@ def decide(table: Table, now: float, event: Event) -> list[Command]:
 def next_deadline(table: Table, now: float) -> float | None:
     """When `decide` wants a `Tick`, or None when only an event can change anything."""
     deadlines = [worker.deadline for worker in table.workers.values() if worker.deadline]
-    deadlines += [
-        worker.seen_at + worker.plan.timeout
-        for worker in table.having(BEATING)
-        if _must_beat(worker)
-    ]
+    deadlines += [_stuck_from(worker) for worker in table.having(BEATING) if _must_beat(worker)]
     if not table.is_ending:
         deadlines += [
             table.crash_loop(number).not_before
@@ -80,13 +77,18 @@ def _tick(table: Table, now: float, event: Tick) -> list[Command]:
     for worker in table.having(BEATING):
         reading = event.readings.get(worker.serial, Reading())
         worker.seen_at = now if overslept else max(worker.seen_at, reading.beat)
-        if _must_beat(worker) and now - worker.seen_at >= worker.plan.timeout:
+        if _must_beat(worker) and now >= _stuck_from(worker):
             commands += _abort(worker, now, reading)
     return commands
 
 
 def _must_beat(worker: Worker) -> bool:
     return worker.ready_at is not None and worker.plan.timeout > 0
+
+
+def _stuck_from(worker: Worker) -> float:
+    """When silence proves that the loop has stood still for ``timeout``: it beats once in a period."""
+    return worker.seen_at + worker.plan.timeout + BEAT_PERIOD
 
 
 def _abort(worker: Worker, now: float, reading: Reading) -> list[Command]:
@@ -214,7 +216,7 @@ _SIGNALS: dict[signal.Signals, Callable[[Table, float, signal.Signals], list[Com
 
 
 def _configured(table: Table, now: float, event: Configured) -> list[Command]:
-    """A new generation is planned. What boots for an older plan is of no use any more."""
+    """A new generation is planned. What boots for an older one is of no use, unless its place is empty."""
     if table.is_ending:
         return []
     table.plans[event.generation] = event.plan
@@ -230,8 +232,15 @@ def _configured(table: Table, now: float, event: Configured) -> list[Command]:
             warning("--preload: the application is not loaded again, only the configuration")
         )
     for worker in table.having({Stage.BOOTING, Stage.BROKEN, Stage.FAILED}):
-        commands += drain(worker, now, "a newer generation takes its place")
+        if not _will_fill_its_place(table, worker):
+            commands += drain(worker, now, "a newer generation takes its place")
     return commands
+
+
+def _will_fill_its_place(table: Table, worker: Worker) -> bool:
+    """Whether it boots code that is known to work into a place that nobody else holds."""
+    is_alone = all(other is worker for other in table.in_place(worker.number))
+    return is_alone and worker.stage is Stage.BOOTING and worker.generation == table.proven
 
 
 def _config_refused(table: Table, now: float, event: ConfigRefused) -> list[Command]:

@@ -130,6 +130,26 @@ def test_hup_while_the_first_generation_boots_starts_over() -> None:
     assert world.finished == [3]
 
 
+def test_hup_lets_a_place_be_filled_by_what_is_known_to_work() -> None:
+    world = World(2, ready=False)
+    world.ready(1)
+    world.hup()
+    assert world.sent == []
+    assert world.spawned == [Spawn(3, 0, 1)]
+    world.fail(3)
+    world.die(3, status=3)
+    world.ready(2)
+    assert world.serials(Stage.READY) == [1, 2]
+
+
+def test_hup_ends_a_successor_that_boots_for_a_retiring_worker() -> None:
+    world = World(1)
+    world.say(1, Retiring("max-requests"))
+    world.hup()
+    assert world.sent == [(2, signal.SIGTERM)]
+    assert world.spawned == [Spawn(3, 0, 1)]
+
+
 def test_an_old_worker_that_dies_during_a_roll_is_replaced_by_the_new_generation() -> None:
     world = World(2)
     world.wait(20)

@@ -27,6 +27,7 @@ from greenuni.wsgi.sendfile import FileWrapper, maybe_span
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 Fields = list[tuple[bytes, bytes]]
 
+_NOT_STARTED = "the application did not call start_response"
 JOIN_LIMIT = 64 * 1024  # bytes of a list of chunks that go out as one chunk
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # greenuni/
@@ -60,6 +61,10 @@ class Outcome(enum.Enum):
     COMPLETE = "complete"  # the whole response was written, or is kept for the loop to write
     ABORTED = "aborted"  # it broke off after its head had left; the client must notice
     DISCONNECTED = "disconnected"  # the client is gone
+
+
+# Bound once: before Python 3.12, finding a member through its class is a call.
+UNFINISHED, COMPLETE, ABORTED, DISCONNECTED = Outcome
 
 
 class Gateway:
@@ -99,7 +104,7 @@ class Call:
         self.client: str = environ["REMOTE_ADDR"]  # before the application can change it
         self.responder = responder
         self.output = output
-        self.outcome = Outcome.UNFINISHED
+        self.outcome = UNFINISHED
 
     def __repr__(self) -> str:
         return f"<Call {self.label.decode('latin-1')} {self.outcome.value}>"
@@ -114,9 +119,9 @@ class Call:
         try:
             self._respond()
         except ClientDisconnected:
-            self.outcome = Outcome.DISCONNECTED
+            self.outcome = DISCONNECTED
         except QuickStop:
-            self.outcome = Outcome.ABORTED
+            self.outcome = ABORTED
             raise
         except BaseException as error:  # noqa: BLE001 - SystemExit of one request is not the server's
             self._fail(error)
@@ -171,17 +176,17 @@ class Call:
             chunks = _join_small(result)
             if len(chunks) == 1:
                 self._send(chunks[0], more=False)
-                self.outcome = Outcome.COMPLETE
+                self.outcome = COMPLETE
                 return
             result = chunks
         elif isinstance(result, FileWrapper):
             if self._send_file(result):
-                self.outcome = Outcome.COMPLETE
+                self.outcome = COMPLETE
                 return
         elif result is None:
             raise LocalProtocolError("the application returned None instead of an iterable")
         self._send_chunks(result)
-        self.outcome = Outcome.COMPLETE
+        self.outcome = COMPLETE
 
     def _send_chunks(self, chunks: Iterable[bytes]) -> None:
         """Chunk by chunk, as they come; no further than the response wants."""
@@ -192,12 +197,14 @@ class Call:
                 self._send(chunk, more=True)
                 if responder.remaining == 0 or not responder.wants_body:
                     break
-        self._require_started()
+        if not responder.started:
+            raise LocalProtocolError(_NOT_STARTED)
         if parts := responder.end():
             self._write(parts)
 
     def _send(self, chunk: bytes, more: bool) -> None:
-        self._require_started()
+        if not self.responder.started:
+            raise LocalProtocolError(_NOT_STARTED)
         if not isinstance(chunk, bytes):
             raise LocalProtocolError(
                 f"the response body has a chunk of type {type(chunk).__name__} instead of bytes"
@@ -229,28 +236,24 @@ class Call:
     def _write(self, parts: list[bytes]) -> None:
         # Some bytes were lost when it was noticed, so it must not be forgotten, even if the
         # application caught the exception.
-        if self.outcome is Outcome.DISCONNECTED:
+        if self.outcome is DISCONNECTED:
             raise ClientDisconnected("the client has gone")
         try:
             self.output.write(parts)
         except ClientDisconnected:
-            self.outcome = Outcome.DISCONNECTED
+            self.outcome = DISCONNECTED
             raise
-
-    def _require_started(self) -> None:
-        if not self.responder.started:
-            raise LocalProtocolError("the application did not call start_response")
 
     # When it fails
 
     def _fail(self, error: BaseException) -> None:
         request_id = self._request_id()
         self._log_failure(error, request_id)
-        if self.outcome is not Outcome.UNFINISHED:
+        if self.outcome is not UNFINISHED:
             return  # the client is gone, or has it all and close() failed
         responder = self.responder
         if responder.head_sent:
-            self.outcome = Outcome.ABORTED
+            self.outcome = ABORTED
             return
         page = b"Internal Server Error\nRequest id: %s\n" % request_id
         fields = [(b"Content-Type", b"text/plain; charset=utf-8")]
@@ -260,7 +263,7 @@ class Call:
             self._write(responder.send(page, more=False))
         except ClientDisconnected:
             return
-        self.outcome = Outcome.COMPLETE
+        self.outcome = COMPLETE
 
     def _log_failure(self, error: BaseException, request_id: bytes) -> None:
         traceback = _without_our_frames(error.__traceback__)

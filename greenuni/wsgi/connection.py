@@ -24,13 +24,13 @@ from greenuni.errors import RemoteProtocolError
 from greenuni.http import Limits, Responder
 from greenuni.http.limits import FIELDS_MAXIMUM
 from greenuni.observe import AccessLog, Exchange
-from greenuni.wsgi.application import Call, Gateway, Outcome
+from greenuni.wsgi.application import COMPLETE, DISCONNECTED, Call, Gateway
 from greenuni.wsgi.body import SpoolError
 from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.loop import Loop
 from greenuni.wsgi.output import Output, OutputDisk, OutputLimits, SourceTruncated
 from greenuni.wsgi.poller import READ, WRITE
-from greenuni.wsgi.reader import Progress, RequestReader
+from greenuni.wsgi.reader import BODY_MISSING, CLIENT_GONE, WHOLE, RequestReader
 
 RECEIVE_SIZE = 64 * 1024  # bytes asked for at once
 LINGER_SECONDS = 2.0
@@ -51,17 +51,20 @@ class State(enum.IntEnum):
     CLOSED = 7
 
 
+# Bound once: before Python 3.12, finding a member through its class is a call.
+IDLE, HEAD, BODY, QUEUED, RUNNING, FLUSHING, LINGERING, CLOSED = State
+
 TRANSITIONS: dict[State, tuple[State, ...]] = {
-    State.IDLE: (State.HEAD, State.CLOSED),
-    State.HEAD: (State.BODY, State.QUEUED, State.FLUSHING, State.LINGERING, State.CLOSED),
-    State.BODY: (State.QUEUED, State.FLUSHING, State.LINGERING, State.CLOSED),
-    State.QUEUED: (State.RUNNING, State.CLOSED),
-    State.RUNNING: (State.FLUSHING, State.IDLE, State.HEAD, State.LINGERING, State.CLOSED),
-    State.FLUSHING: (State.IDLE, State.HEAD, State.LINGERING, State.CLOSED),
-    State.LINGERING: (State.CLOSED,),
-    State.CLOSED: (),
+    IDLE: (HEAD, CLOSED),
+    HEAD: (BODY, QUEUED, FLUSHING, LINGERING, CLOSED),
+    BODY: (QUEUED, FLUSHING, LINGERING, CLOSED),
+    QUEUED: (RUNNING, CLOSED),
+    RUNNING: (FLUSHING, IDLE, HEAD, LINGERING, CLOSED),
+    FLUSHING: (IDLE, HEAD, LINGERING, CLOSED),
+    LINGERING: (CLOSED,),
+    CLOSED: (),
 }
-AWAY = (State.QUEUED, State.RUNNING)
+AWAY = (QUEUED, RUNNING)
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ class Connection:
     """One accepted socket and what is going on over it."""
 
     __slots__ = (
+        "_body_due",
         "_environs",
         "_lingered",
         "_maybe_reader",
@@ -154,10 +158,11 @@ class Connection:
         self._maybe_reader: RequestReader | None = None  # thousands idle without one
         self._watched = 0  # what the poller watches for
         self._started = 0.0  # when the request began, by time.monotonic()
+        self._body_due = 0.0  # the deadline of a body of which nothing has come
         self._lingered = 0  # bytes thrown away
         self.call: Call | None = None
         self.fd = sock.fileno()
-        self.state = State.IDLE
+        self.state = IDLE
         self.deadline = services.loop.now + services.deadlines.head  # by the loop's clock
 
     def __repr__(self) -> str:
@@ -166,12 +171,13 @@ class Connection:
 
     @property
     def _reader(self) -> RequestReader:
-        if self._maybe_reader is None:
+        reader = self._maybe_reader
+        if reader is None:
             services = self._services
-            self._maybe_reader = RequestReader(
+            reader = self._maybe_reader = RequestReader(
                 services.limits, services.spool_memory, services.spool_directory
             )
-        return self._maybe_reader
+        return reader
 
     def _enter(self, state: State) -> None:
         if state not in TRANSITIONS[self.state]:
@@ -187,37 +193,37 @@ class Connection:
         do but to close.
         """
         state = self.state
-        if state is State.FLUSHING:
+        if state is FLUSHING:
             self._flush()
-        elif state is State.LINGERING:
+        elif state is LINGERING:
             self._discard()
         elif state in AWAY:
             self._watch(0)  # whatever it is, it has to wait
-        elif state is not State.CLOSED:
+        elif state is not CLOSED:
             if mask & WRITE:
                 self._output.flush()  # the rest of a 100 Continue
             if mask:
                 self._receive()
             else:
-                self._read()
+                self._read(self._reader)
 
     def expire(self) -> None:
         """The deadline has passed."""
-        if self.state in (State.HEAD, State.BODY):
+        if self.state in (HEAD, BODY):
             self._refuse(408, "The request did not arrive in time.")
-        elif self.state is State.FLUSHING:
+        elif self.state is FLUSHING:
             self._reset()
         else:
             self.close()
 
     def park(self) -> None:
         """Let go of what the next request will make anew."""
-        if self.state is State.IDLE:
+        if self.state is IDLE:
             self._maybe_reader = None
 
     def close(self) -> None:
         """Close the socket. What the client has not taken is lost."""
-        if self.state is State.CLOSED:
+        if self.state is CLOSED:
             return
         self._watch(0)
         self._log_access()
@@ -231,13 +237,14 @@ class Connection:
         if data is None:
             self._watch_input()
             return
-        if self.state is State.IDLE:
+        if self.state is IDLE:
             if not data:
                 self.close()
                 return
             self._begin_request()
-        self._reader.receive(data)
-        self._read()
+        reader = self._reader
+        reader.wire.receive_data(data)
+        self._read(reader)
 
     def _maybe_recv(self) -> bytes | None:
         """What there is, ``b""`` at EOF, None when there is nothing yet."""
@@ -249,13 +256,11 @@ class Connection:
             raise ConnectionError(str(error)) from error
 
     def _begin_request(self) -> None:
-        self._enter(State.HEAD)
+        self._enter(HEAD)
         self._started = time.monotonic()
         self.deadline = self._services.loop.now + self._services.deadlines.head
 
-    def _read(self) -> None:
-        reader = self._reader
-        size_before = reader.body_size
+    def _read(self, reader: RequestReader) -> None:
         try:
             progress = reader.read()
         except RemoteProtocolError as error:
@@ -264,21 +269,21 @@ class Connection:
             self._services.log.error("%s", error)
             self._refuse(507, "The server has no room for the request body.")
         else:
-            if progress is Progress.WHOLE:
+            if progress is WHOLE:
                 self._dispatch(reader)
-            elif progress is Progress.CLOSED:
+            elif progress is CLIENT_GONE:
                 self.close()
             else:
-                if progress is Progress.BODY:
-                    self._wait_for_body(reader, reader.body_size - size_before)
+                if progress is BODY_MISSING:
+                    self._wait_for_body(reader)
                 self._watch_input()
 
-    def _wait_for_body(self, reader: RequestReader, received: int) -> None:
+    def _wait_for_body(self, reader: RequestReader) -> None:
         deadlines = self._services.deadlines
-        if self.state is State.HEAD:
-            self._enter(State.BODY)
-            self.deadline = self._services.loop.now + deadlines.body
-        self.deadline += received / deadlines.body_rate
+        if self.state is HEAD:
+            self._enter(BODY)
+            self._body_due = self._services.loop.now + deadlines.body
+        self.deadline = self._body_due + reader.body_size / deadlines.body_rate
         if interim := reader.maybe_continue():
             self._output.write([interim])
 
@@ -295,31 +300,32 @@ class Connection:
         self._output.begin()
         responder = Responder(reader.wire, request)
         self.call = Call(self._services.gateway, request, environ, responder, self._output)
-        self._enter(State.QUEUED)
+        self._enter(QUEUED)
         self._services.dispatch(self)
 
     def run(self) -> None:
         """Run the application; called by whoever owns the connection for it."""
         assert self.call is not None
-        self._enter(State.RUNNING)
+        self._enter(RUNNING)
         self.call.run()
 
     def resume(self) -> None:
         """Take over from the application."""
         assert self.call is not None
         self._services.returned(self)
-        self._reader.close()
-        if self.call.outcome is Outcome.DISCONNECTED:
+        reader = self._reader
+        reader.close()
+        if self.call.outcome is DISCONNECTED:
             self.close()
         elif self._output.pending:
-            self._enter(State.FLUSHING)
+            self._enter(FLUSHING)
             self._flush()
         else:
-            self._finish()
+            self._finish(reader)
 
     def abandon(self) -> None:
         """Close the socket and the files, and nothing else."""
-        self._enter(State.CLOSED)
+        self._enter(CLOSED)
         self._output.close()
         if self._maybe_reader is not None:
             self._maybe_reader.close()
@@ -337,36 +343,37 @@ class Connection:
             self._reset()
             return
         if not output.pending:
-            self._finish()
+            self._finish(self._reader)
             return
         if output.taken > taken or self._watched != WRITE:
             self.deadline = self._services.loop.now + self._services.deadlines.send
         self._watch(WRITE)
 
-    def _finish(self) -> None:
+    def _finish(self, reader: RequestReader) -> None:
         """Everything was written: go on with the next request, or end."""
         call = self.call
-        self._log_access()
+        if self._services.access is not None:
+            self._log_access()
         if call is None:
             self._linger()  # it was a refusal; the client may still be sending
             return
         self.call = None
-        if call.outcome is not Outcome.COMPLETE:
+        if call.outcome is not COMPLETE:
             self._break_off(call)
-        elif self._reader.start_next():
-            self._start_next()
-        elif self._reader.has_more:
+        elif reader.start_next():
+            self._start_next(reader)
+        elif reader.has_more:
             self._linger()
         else:
             self.close()
 
-    def _start_next(self) -> None:
+    def _start_next(self, reader: RequestReader) -> None:
         services = self._services
-        if self._reader.has_more:
+        if reader.has_more:
             self._begin_request()
             services.loop.soon(self)
             return
-        self._enter(State.IDLE)
+        self._enter(IDLE)
         self.deadline = services.loop.now + services.deadlines.idle
         self._watch(READ)
 
@@ -388,10 +395,10 @@ class Connection:
         self._output.begin()
         self._output.write([reader.wire.refuse(status, detail, services.gateway.clock.date())])
         if self._output.pending:
-            self._enter(State.FLUSHING)
+            self._enter(FLUSHING)
             self._flush()
         else:
-            self._finish()
+            self._finish(reader)
 
     # Ending
 
@@ -404,7 +411,7 @@ class Connection:
         except OSError:
             self.close()
             return
-        self._enter(State.LINGERING)
+        self._enter(LINGERING)
         self.deadline = self._services.loop.now + LINGER_SECONDS
         self._watch(READ)
 

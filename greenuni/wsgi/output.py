@@ -126,8 +126,16 @@ class Output:
             for part in parts:
                 self._keep(memoryview(part))
             return
-        for rest in self._send_parts(parts):
-            self._keep(rest)
+        if len(parts) == 1:
+            data = parts[0]
+        elif sum(map(len, parts)) <= JOIN_LIMIT:
+            data = b"".join(parts)
+        else:
+            self._write_gathered(parts)
+            return
+        sent = self._send(data) if data else 0
+        if sent < len(data):
+            self._keep(memoryview(data)[sent:])
 
     def write_file(self, fd: int, offset: int, count: int) -> None:
         """Send ``count`` bytes of a file from ``offset``, after everything else.
@@ -174,20 +182,8 @@ class Output:
             self._region.close()
             self._region = None
 
-    def _send_parts(self, parts: Sequence[bytes]) -> list[memoryview]:
-        """Send in one call; return what the socket did not take."""
-        if len(parts) == 1:
-            data = parts[0]
-        elif sum(map(len, parts)) <= JOIN_LIMIT:
-            data = b"".join(parts)
-        else:
-            return self._send_gathered(parts)
-        if not data:
-            return []
-        sent = self._send(data)
-        return [memoryview(data)[sent:]] if sent < len(data) else []
-
-    def _send_gathered(self, parts: Sequence[bytes]) -> list[memoryview]:
+    def _write_gathered(self, parts: Sequence[bytes]) -> None:
+        """Send in one call; keep what the socket did not take."""
         try:
             sent = self._sock.sendmsg(parts)
         except BlockingIOError:
@@ -195,14 +191,10 @@ class Output:
         except OSError as error:
             raise ClientDisconnected(str(error)) from error
         self.taken += sent
-        rest: list[memoryview] = []
         for part in parts:
             if sent < len(part):
-                rest.append(memoryview(part)[sent:])
-                sent = 0
-            else:
-                sent -= len(part)
-        return rest
+                self._keep(memoryview(part)[sent:])
+            sent = max(0, sent - len(part))
 
     def _send(self, data: Bytes) -> int:
         """How many bytes the socket took."""

@@ -22,10 +22,14 @@ from greenuni.wsgi.body import RequestBody
 class Progress(enum.Enum):
     """How far a request has come."""
 
-    HEAD = "head"  # not whole
-    BODY = "body"  # the head is, the body is not
+    HEAD_MISSING = "head missing"  # or some of it
+    BODY_MISSING = "body missing"  # or some of it
     WHOLE = "whole"
-    CLOSED = "closed"  # the client ended before it began
+    CLIENT_GONE = "client gone"  # before it began a request
+
+
+# Bound once: before Python 3.12, finding a member through its class is a call.
+HEAD_MISSING, BODY_MISSING, WHOLE, CLIENT_GONE = Progress
 
 
 class RequestReader:
@@ -58,12 +62,8 @@ class RequestReader:
         """Bytes of the body so far."""
         return self._body.size if self._body is not None else 0
 
-    def receive(self, data: bytes) -> None:
-        """Take bytes from the client; ``b""`` is its EOF."""
-        self.wire.receive_data(data)
-
     def read(self) -> Progress:
-        """Read on with what is there. Raises RemoteProtocolError and SpoolError."""
+        """Read on with what ``wire`` has received. Raises RemoteProtocolError and SpoolError."""
         next_event = self.wire.next_event
         while True:
             event = next_event()
@@ -73,14 +73,14 @@ class RequestReader:
                     self._body = RequestBody(self._memory_limit, self._directory)
             elif type(event) is EndOfMessage:
                 self.input = io.BytesIO() if self._body is None else self._body.open()
-                return Progress.WHOLE
+                return WHOLE
             elif type(event) is Data:
                 assert self._body is not None
                 self._body.write(event.data)
             elif event is NEED_DATA:
-                return Progress.HEAD if self.request is None else Progress.BODY
+                return HEAD_MISSING if self.request is None else BODY_MISSING
             else:
-                return Progress.CLOSED
+                return CLIENT_GONE
 
     def maybe_continue(self) -> bytes:
         """``100 Continue`` if the client waits for it before it sends the body, else nothing."""

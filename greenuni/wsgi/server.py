@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from greenuni.shell import Seat, WorkerState
 from greenuni.wsgi.acceptor import Acceptor
 from greenuni.wsgi.application import Gateway, QuickStop
-from greenuni.wsgi.connection import AWAY, Connection, Services, State
+from greenuni.wsgi.connection import AWAY, HEAD, IDLE, Connection, Services
 from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.errorstream import ErrorStream
 from greenuni.wsgi.loop import Loop
@@ -230,7 +230,7 @@ class Server:
 
     def _evict(self) -> None:
         """Idle clients must not keep new ones out: close those that have idled longest."""
-        idle = [connection for connection in self._connections if connection.state is State.IDLE]
+        idle = [connection for connection in self._connections if connection.state is IDLE]
         idle.sort(key=lambda connection: connection.deadline)
         for connection in idle[: 1 + len(self._connections) // EVICTED_SHARE]:
             connection.close()
@@ -247,7 +247,7 @@ class Server:
             self._loop.stop()
         elif now >= drain.idle_until:
             for connection in list(self._connections):
-                if connection.state in (State.IDLE, State.HEAD):
+                if connection.state in (IDLE, HEAD):
                     self._loop.guard(connection, connection.expire)
 
     def _close(self) -> None:

@@ -11,7 +11,14 @@ import pytest
 from greenuni.errors import RemoteProtocolError
 from greenuni.http import Limits
 from greenuni.wsgi.body import RequestBody, SpoolError
-from greenuni.wsgi.reader import Progress, RequestReader
+from greenuni.wsgi.reader import (
+    BODY_MISSING,
+    CLIENT_GONE,
+    HEAD_MISSING,
+    WHOLE,
+    Progress,
+    RequestReader,
+)
 from tests.wsgi.harness import request
 
 
@@ -64,13 +71,13 @@ def test_a_request_in_pieces_of_any_size(step: int, framing: str) -> None:
         data = request("/x", "POST", transfer_encoding="chunked")
         data += b"6\r\na body\r\n10\r\n of 22 bytes ...\r\n0\r\n\r\n"
     reader = new_reader()
-    progress = Progress.HEAD
+    progress = HEAD_MISSING
     seen = []
     for position in range(0, len(data), step):
-        reader.receive(data[position : position + step])
+        reader.wire.receive_data(data[position : position + step])
         progress = reader.read()
         seen.append(progress)
-    assert progress is Progress.WHOLE
+    assert progress is WHOLE
     assert [*dict.fromkeys(seen)] == sorted({*seen}, key=list(Progress).index)
     assert reader.request
     assert reader.request.target == b"/x"
@@ -83,27 +90,27 @@ def test_a_request_in_pieces_of_any_size(step: int, framing: str) -> None:
 
 def test_bytes_of_the_next_request_stay() -> None:
     reader = new_reader()
-    reader.receive(request("/1") + request("/2"))
-    assert reader.read() is Progress.WHOLE
+    reader.wire.receive_data(request("/1") + request("/2"))
+    assert reader.read() is WHOLE
     assert reader.has_more
     assert not reader.start_next()  # it has not been answered
 
 
 def test_nothing_is_closed_and_a_part_is_an_error() -> None:
     reader = new_reader()
-    reader.receive(b"")
-    assert reader.read() is Progress.CLOSED
+    reader.wire.receive_data(b"")
+    assert reader.read() is CLIENT_GONE
     reader = new_reader()
-    reader.receive(b"GET")
-    assert reader.read() is Progress.HEAD
-    reader.receive(b"")
+    reader.wire.receive_data(b"GET")
+    assert reader.read() is HEAD_MISSING
+    reader.wire.receive_data(b"")
     with pytest.raises(RemoteProtocolError):
         reader.read()
 
 
 def test_100_continue_once_and_only_when_waited_for() -> None:
     reader = new_reader()
-    reader.receive(request("/", "POST", expect="100-continue", content_length="4"))
-    assert reader.read() is Progress.BODY
+    reader.wire.receive_data(request("/", "POST", expect="100-continue", content_length="4"))
+    assert reader.read() is BODY_MISSING
     assert reader.maybe_continue().startswith(b"HTTP/1.1 100 ")
     assert reader.maybe_continue() == b""

@@ -106,13 +106,13 @@ class ChunkedGuard:
             raise RemoteProtocolError("A chunk size line is malformed.")
 
     def _announce(self, size: int, line_length: int) -> None:
-        self._payload += size
-        if self._payload > self._limits.body:
+        payload = self._payload + size
+        if payload > self._limits.body:
             raise RemoteProtocolError("The request body is too large.", 413)
-        self._overhead += line_length + 2
-        if self._overhead > OVERHEAD_FREE + OVERHEAD_RATIO * self._payload:
+        overhead = self._overhead + line_length + 2
+        if overhead > OVERHEAD_FREE + OVERHEAD_RATIO * payload:
             raise RemoteProtocolError("The request body is more framing than content.")
-        self._remaining = size
+        self._payload, self._overhead, self._remaining = payload, overhead, size
         self._place = _Place.PAYLOAD if size else _Place.TRAILERS
 
     def _step_payload(self, available: int) -> int:

@@ -92,12 +92,11 @@ class SectionGuard:
         limits = self._limits
         matches = self._pattern.fullmatch(section) is not None
         fields = section.count(b"\n") - 1 - self._request_lines
-        size = len(section)
         if (
             matches
             and fields <= limits.fields
-            and size <= limits.request_line
-            and size <= limits.field_size
+            and len(section) <= limits.field_size
+            and section.index(b"\r") <= limits.request_line
         ):
             return
         for number, line in enumerate(section[:-4].split(b"\r\n")):
@@ -115,7 +114,9 @@ class SectionGuard:
         self._check_rest(bytes(buffer[position:]))
         self._check_size(self._lines, len(buffer) - self._line_start - buffer.endswith(b"\r"))
         if len(buffer) > SECTION_MAXIMUM:
-            raise RemoteProtocolError("The request head is too large.", 431)
+            raise RemoteProtocolError(
+                f"There are more than {SECTION_MAXIMUM} bytes of header fields.", 431
+            )
         self._scanned = len(buffer)
 
     def _check_rest(self, octets: bytes) -> None:

@@ -12,7 +12,7 @@ import logging.config
 import os
 import pwd
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from greenuni.config import Config
 from greenuni.errors import ConfigError
@@ -104,7 +104,13 @@ class Logs:
         os.dup2(fileno, 2)
 
 
-class _ReopenableFile(logging.StreamHandler[Any]):
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[Any]
+else:
+    _StreamHandler = logging.StreamHandler  # cannot be subscribed on Python 3.10
+
+
+class _ReopenableFile(_StreamHandler):
     """A log file that can be opened anew by name, and that its worker's user may write to."""
 
     def __init__(self, path: str, config: Config) -> None:
@@ -174,7 +180,15 @@ def _apply_user_config(config: Config) -> bool:
                 logging.config.fileConfig(file, disable_existing_loggers=False)
         else:
             return False
-    except (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, ImportError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        ImportError,
+    ) as error:
         source = config.logconfig_json or config.logconfig or "logconfig_dict"
         raise ConfigError(f"the logging configuration {source} cannot be used: {error}") from error
     return True

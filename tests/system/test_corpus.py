@@ -57,7 +57,10 @@ class Reader:
     def rest(self) -> bytes:
         return self._stream.read()
 
-    def close(self) -> None:
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._stream.close()
 
 
@@ -75,25 +78,27 @@ def send(connection: socket.socket, raw: bytes, size: int) -> None:
 def test_case(server: Server, case: Case, size: int) -> None:
     if size == 1 and len(case.raw) > BYTE_BY_BYTE_LIMIT:
         pytest.skip("too long to send byte by byte")
-    with server.connect(timeout=5) as connection:
+    with server.connect(timeout=5) as connection, Reader(connection) as reader:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         send(connection, case.raw, size)
-        reader = Reader(connection)
-        closes = False
-        for expected in case.answered:
-            status, body, closes = reader.response(expected.method)
-            assert status == 200
-            if expected.method != b"HEAD":
-                assert body == expected.body
-        if case.status is not None:
-            method = case.requests[-1].method if case.verdict is Verdict.BODY_REFUSED else b"GET"
-            status, _, closes = reader.response(method)
-            assert status == case.status
-        if case.must_close:
-            assert closes
-            assert reader.rest() == b""
-        elif case.verdict is Verdict.SURVIVES:
-            assert not closes
-            connection.sendall(b"GET /after HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert reader.response(b"GET")[0] == 200
-        reader.close()
+        check_answers(case, connection, reader)
+
+
+def check_answers(case: Case, connection: socket.socket, reader: Reader) -> None:
+    closes = False
+    for expected in case.answered:
+        status, body, closes = reader.response(expected.method)
+        assert status == 200
+        if expected.method != b"HEAD":
+            assert body == expected.body
+    if case.status is not None:
+        method = case.requests[-1].method if case.verdict is Verdict.BODY_REFUSED else b"GET"
+        status, _, closes = reader.response(method)
+        assert status == case.status
+    if case.must_close:
+        assert closes
+        assert reader.rest() == b""
+    elif case.verdict is Verdict.SURVIVES:
+        assert not closes
+        connection.sendall(b"GET /after HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert reader.response(b"GET")[0] == 200

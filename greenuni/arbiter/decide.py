@@ -194,6 +194,7 @@ def _not_supported(table: Table, now: float, number: signal.Signals) -> list[Com
     return [warning(f"{number.name} does nothing here: {_INSTEAD[number]}")]
 
 
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 _INSTEAD = {
     signal.SIGUSR2: "send HUP to load new code and configuration without a lost request; to replace "
     "the program itself, start a second server with --reuse-port and send TERM to this one",
@@ -372,8 +373,8 @@ def _died(table: Table, now: float, event: Died) -> list[Command]:
 def _death_line(worker: Worker, exit: Exit, text: str) -> Log:
     if worker.stage in SERVING:
         return error(text)
-    # While it boots, and once its shell has returned, the signal itself ends a worker.
-    was_to_be = exit.is_clean or (worker.sent is not None and exit.number == worker.sent.signal)
+    # While it boots the signal itself ends a worker, be it ours or that of the terminal.
+    was_to_be = exit.is_clean or exit.number in _ENDING
     if worker.stage is Stage.FAILED or (worker.stage is Stage.STOPPING and was_to_be):
         return debug(text) if worker.ready_at is None else info(text)
     return warning(text)

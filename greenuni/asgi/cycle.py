@@ -299,7 +299,7 @@ class Cycle:
             message["status"],
             message.get("headers", ()),
             date=service.clock.date(),
-            close=service.is_draining,
+            close=service.closes,
             trailers=accepted,
         )
         self._trailers = [] if accepted else None

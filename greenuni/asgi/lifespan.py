@@ -23,7 +23,7 @@ from typing import Any
 import anyio
 
 from greenuni.asgi.interfaces import App, Message, Scope
-from greenuni.errors import BootError
+from greenuni.errors import BootError, user_traceback
 
 LIFESPAN_SPEC_VERSION = "2.0"
 
@@ -150,8 +150,7 @@ class Lifespan:
         if self._stage is not Stage.FAILED:
             self._stage = Stage.ABSENT if self._stage is Stage.ABSENT else Stage.DOWN
         if error is not None:
-            lines = traceback.format_exception(type(error), error, _user_frames(error))
-            self._details = "".join(lines)
+            self._details = user_traceback(error)
 
 
 _STARTED = {"lifespan.startup.complete": Stage.UP, "lifespan.startup.failed": Stage.FAILED}

@@ -86,6 +86,7 @@ class Service:
         self.population = Population(config.worker_connections)
         self.file_readers = anyio.CapacityLimiter(FILE_READERS)
         self.is_draining = False
+        self.closes = config.keepalive == 0  # responses say Connection: close
         self._is_retiring = False
 
     def __repr__(self) -> str:
@@ -117,7 +118,7 @@ class Service:
 
     def start_drain(self) -> None:
         """From here on every response says ``Connection: close``."""
-        self.is_draining = True
+        self.is_draining = self.closes = True
         for connection in list(self.population.connections):
             connection.start_drain()
 

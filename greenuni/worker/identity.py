@@ -23,8 +23,8 @@ _ARBITERS_ONLY = (
 )
 
 
-def set_plain_signals(reopen_logs: Callable[[], None]) -> None:
-    """The handlers before the shell serves and after; it has its own for TERM, INT, QUIT and USR1.
+def set_boot_signals(reopen_logs: Callable[[], None]) -> None:
+    """The handlers before the shell serves; it has its own for TERM, INT, QUIT and USR1.
 
     TERM and INT have their default action, which the kernel carries out even while an import is stuck
     in C code. QUIT's default would dump core.
@@ -45,6 +45,15 @@ def set_plain_signals(reopen_logs: Callable[[], None]) -> None:
         # the programs that the application starts; a handler is not.
         signal.signal(number, _ignore)
         signal.siginterrupt(number, False)
+
+
+def set_exit_signals() -> None:
+    """After the shell has returned: the end is under way, and the arbiter kills when time is up.
+
+    Handlers would not do: the interpreter takes them down while it finalizes, and QUIT would dump core.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:

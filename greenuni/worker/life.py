@@ -19,7 +19,7 @@ from greenuni.loader import load, prepare_imports
 from greenuni.shell import Application, Interface, Seat, WorkerState
 from greenuni.worker.changes import Changes
 from greenuni.worker.dump import Dump
-from greenuni.worker.identity import become_worker, set_plain_signals
+from greenuni.worker.identity import become_worker, set_boot_signals, set_exit_signals
 from greenuni.worker.watcher import Watcher
 
 SHORT_BUDGET = 1.0  # seconds to drain when the arbiter is gone or the code is being edited
@@ -97,11 +97,11 @@ class Life:
         except BaseException as error:  # noqa: BLE001  # the arbiter is to hear of anything
             sentence = f"the worker ended with {type(error).__name__}: {error}"
             return self._fail(sentence, traceback.format_exc(), BOOT_FAILURE_STATUS)
-        set_plain_signals(self._reopen_logs)  # exit handlers may take their time, or hang
+        set_exit_signals()
         return 0
 
     def _begin(self) -> None:
-        set_plain_signals(self._reopen_logs)
+        set_boot_signals(self._reopen_logs)
         become_worker(self._config, self._inherited.number)
         self._dump.install()
         self._watcher.start()

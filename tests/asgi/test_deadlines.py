@@ -224,8 +224,14 @@ def test_a_slow_reader_is_not_cut_off(backend: str) -> None:
         assert received > size
 
 
+def test_without_keepalive_every_response_closes(backend: str) -> None:
+    with serving(http_only(hello), backend, keepalive=0) as server, server.client() as client:
+        assert client.get().closes
+        assert client.rest() == b""
+
+
 def test_zero_switches_the_clocks_off() -> None:
-    settings = {"header_timeout": 0, "body_timeout": 0, "keepalive": 0, "send_timeout": 0}
+    settings = {"header_timeout": 0, "body_timeout": 0, "send_timeout": 0}
     with serving(http_only(echo), **settings) as server, server.client() as client:
         beats = server.slot.beats
         wait_until(lambda: server.slot.beats > beats + 4, "some ticks")

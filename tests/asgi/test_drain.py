@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 import pytest
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from greenuni.shell import WorkerState
@@ -285,6 +286,30 @@ def test_a_request_that_cannot_be_cancelled_is_named_and_left(
         )
         release.set()
         server.wait_for_end()
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop"])
+def test_a_blocking_endpoint_does_not_hold_up_a_quick_stop(backend: str) -> None:
+    """Its thread cannot be stopped, but nobody waits for it. (On trio a thread is always awaited.)"""
+    entered = threading.Event()
+    release = threading.Event()
+
+    def block() -> None:
+        entered.set()
+        release.wait(20)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await run_in_threadpool(block)
+
+    try:
+        with serving(http_only(app), backend) as server, server.client() as client:
+            client.send(GET)
+            assert entered.wait(5)
+            server.server.quick_stop()
+            server.wait_for_end(1.5)
+            assert client.response().status == 503
+    finally:
+        release.set()
 
 
 SCRIPT = """

@@ -95,8 +95,8 @@ def test_without_root_the_same_user_is_no_change() -> None:
 
 SIGNALS = """
 import os, signal, sys
-from greenuni.worker.identity import set_plain_signals
-set_plain_signals(lambda: print("reopened", flush=True))
+from greenuni.worker.identity import set_boot_signals
+set_boot_signals(lambda: print("reopened", flush=True))
 print("set", flush=True)
 while True: signal.pause()
 """
@@ -116,3 +116,23 @@ def test_while_it_boots_a_worker_ends_at_once(number: signal.Signals, status: in
         assert process.stdout.readline() == b"reopened\n"
         process.send_signal(number)
         assert process.wait(5) == status
+
+
+EXITING = """
+import atexit, signal, sys, time
+from greenuni.worker.identity import set_boot_signals, set_exit_signals
+set_boot_signals(lambda: None)
+class Slow:
+    def __del__(self): print("late", flush=True); time.sleep(0.5)
+sys.modules["kept"] = Slow()
+set_exit_signals()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1])
+def test_a_signal_does_not_spoil_an_end_that_is_under_way(number: signal.Signals) -> None:
+    with subprocess.Popen([sys.executable, "-c", EXITING], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"late\n"  # the interpreter is being taken down
+        process.send_signal(number)
+        assert process.wait(5) == 0

@@ -26,7 +26,13 @@ from typing import Any, Protocol
 from greenuni.config import Config
 from greenuni.observe import AccessLog
 
+TICK = 1.0  # seconds between the turns of a loop that has nothing to do
 QUICK_STOP_BUDGET = 1.5  # seconds a worker may still take after INT or QUIT, lifespan included
+
+
+def beat_interval(timeout: float) -> float:
+    """Seconds between two beats, so that ``timeout`` never passes without one; 0 is no timeout."""
+    return min(TICK, timeout / 4) if timeout else TICK
 
 
 class Interface(str, enum.Enum):
@@ -63,7 +69,7 @@ class Slot(Protocol):
     """
 
     def beat(self) -> None:
-        """Say that the loop has turned. Call at least once a second while it does."""
+        """Say that the loop has turned; at least every ``beat_interval`` while it does."""
 
     def set_state(self, state: WorkerState) -> None: ...
 

@@ -36,9 +36,8 @@ from greenuni.asgi.loops import choose_loop
 from greenuni.asgi.runtime import new_runtime
 from greenuni.asgi.service import Service
 from greenuni.errors import GreenuniError
-from greenuni.shell import QUICK_STOP_BUDGET, Interface, Seat, WorkerState
+from greenuni.shell import QUICK_STOP_BUDGET, Interface, Seat, WorkerState, beat_interval
 
-TICK = 1.0  # seconds
 
 DISMISS_BEFORE_END = 2.0
 CANCEL_BEFORE_END = 1.0
@@ -79,9 +78,9 @@ class Server:
     once ``run`` has come to its loop. RuntimeError before, and after the loop has ended.
     """
 
-    def __init__(self, seat: Seat, tick: float = TICK) -> None:
+    def __init__(self, seat: Seat, tick: float | None = None) -> None:
         self._seat = seat
-        self._tick_seconds = tick
+        self._tick_seconds = tick or beat_interval(seat.config.timeout)
         self._loop = choose_loop(seat.config)
         self._runtime: Runtime | None = None
         self._failure: GreenuniError | None = None

@@ -16,7 +16,7 @@ from greenuni.arbiter.messages import Booted, Changed, Channel, Failed, Ready, R
 from greenuni.config import Config, check_applicable
 from greenuni.errors import BootError, GreenuniError, user_traceback
 from greenuni.loader import load, prepare_imports
-from greenuni.shell import Application, Interface, Seat, WorkerState
+from greenuni.shell import Application, Interface, Seat, WorkerState, beat_interval
 from greenuni.worker.changes import Changes
 from greenuni.worker.dump import Dump
 from greenuni.worker.identity import become_worker, set_boot_signals, set_exit_signals
@@ -69,7 +69,11 @@ class Life:
         self._channel = Channel(inherited.channel)
         self._dump = Dump(self._logs.error_fileno)
         self._watcher = Watcher(
-            inherited.lifeline, inherited.arbiter_pid, inherited.slot, self._note_orphaned
+            inherited.lifeline,
+            inherited.arbiter_pid,
+            inherited.slot,
+            beat_interval(self._config.timeout) / 2,  # the loop's own thread may be late a little
+            self._note_orphaned,
         )
         self._changes: Changes | None = None
         self._is_orphaned = False

@@ -15,7 +15,6 @@ from collections.abc import Callable
 
 from greenuni.shell import Pulse, Slot
 
-BEAT_INTERVAL = 0.5  # seconds
 ORPHAN_PATIENCE = 1.5  # seconds from the arbiter's end to ours at the latest
 ORPHAN_STATUS = 1
 
@@ -24,12 +23,18 @@ class Watcher:
     """``on_orphaned`` is called, in the watcher's thread, when the arbiter is found to be gone."""
 
     def __init__(
-        self, lifeline: int, arbiter_pid: int, slot: Slot, on_orphaned: Callable[[], None]
+        self,
+        lifeline: int,
+        arbiter_pid: int,
+        slot: Slot,
+        interval: float,
+        on_orphaned: Callable[[], None],
     ) -> None:
         self.pulse = Pulse()
         self._lifeline = lifeline
         self._arbiter_pid = arbiter_pid
         self._slot = slot
+        self._interval = interval  # seconds between two beats
         self._on_orphaned = on_orphaned
         self._thread = threading.Thread(target=self._watch, name="greenuni-watcher", daemon=True)
 
@@ -40,7 +45,7 @@ class Watcher:
     def _watch(self) -> None:
         poll = select.poll()
         poll.register(self._lifeline, select.POLLIN)
-        while not poll.poll(BEAT_INTERVAL * 1000) and self._has_arbiter():
+        while not poll.poll(self._interval * 1000) and self._has_arbiter():
             if self.pulse.in_app:
                 self._slot.beat()
         self._on_orphaned()

@@ -17,7 +17,6 @@ from typing import Protocol
 
 from greenuni.wsgi.poller import new_poller
 
-TICK = 1.0  # seconds
 STALL = 0.5  # seconds
 
 
@@ -37,7 +36,11 @@ class Loop:
     """Polls until ``stop``. All methods belong to the loop's thread."""
 
     def __init__(
-        self, log: logging.Logger, on_tick: Callable[[], None], after_turn: Callable[[], None]
+        self,
+        log: logging.Logger,
+        tick_interval: float,
+        on_tick: Callable[[], None],
+        after_turn: Callable[[], None],
     ) -> None:
         self._log = log
         self._on_tick = on_tick
@@ -49,7 +52,7 @@ class Loop:
         self.handlers: dict[int, Handler] = {}
         self.now = time.monotonic()  # the loop's clock, renewed once a turn
         self.poller = new_poller()
-        self.tick_interval = TICK
+        self.tick_interval = tick_interval  # seconds
 
     def __repr__(self) -> str:
         state = "stopping" if self._is_stopping else "running"

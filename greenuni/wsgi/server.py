@@ -12,7 +12,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from greenuni.shell import Seat, WorkerState
+from greenuni.shell import Seat, WorkerState, beat_interval
 from greenuni.wsgi.acceptor import Acceptor
 from greenuni.wsgi.application import Gateway, QuickStop
 from greenuni.wsgi.connection import AWAY, HEAD, IDLE, Connection, Services
@@ -48,7 +48,12 @@ class Server:
         self._drain: Drain | None = None
         self._wakeup = Wakeup(self._on_wake)
         self._returns: Mailbox[Job] = Mailbox(self._wakeup)
-        self._loop = Loop(seat.log, on_tick=self._tick, after_turn=self._admit)
+        self._loop = Loop(
+            seat.log,
+            beat_interval(seat.config.timeout),
+            on_tick=self._tick,
+            after_turn=self._admit,
+        )
         self._services = self._new_services()
         self._acceptors = self._new_acceptors()
         self._runner: Runner = new_runner(seat.config.threads, seat.pulse, self._returns, seat.log)
@@ -145,7 +150,7 @@ class Server:
         budget = self._seat.drain_budget()
         self._drain = Drain(since + min(DRAIN_IDLE_SECONDS, budget), since + budget)
         self._seat.slot.set_state(WorkerState.DRAINING)
-        self._loop.tick_interval = DRAIN_TICK
+        self._loop.tick_interval = min(DRAIN_TICK, self._loop.tick_interval)
         self._loop.tick_soon()
 
     # Connections and requests

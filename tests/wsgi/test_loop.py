@@ -90,7 +90,7 @@ def test_waiting_for_a_reader() -> None:
 
 def test_soon_is_after_what_is_ready_and_in_order() -> None:
     seen: list[str] = []
-    loop = Loop(LOG, on_tick=nothing, after_turn=nothing)
+    loop = Loop(LOG, 1.0, on_tick=nothing, after_turn=nothing)
     wakeup = Wakeup(lambda: seen.append("ready"))
     loop.handlers[wakeup.read_fd] = wakeup
     loop.poller.register(wakeup.read_fd, READ)
@@ -104,7 +104,7 @@ def test_soon_is_after_what_is_ready_and_in_order() -> None:
 
 
 def test_faults_close_the_handler_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
-    loop = Loop(LOG, on_tick=nothing, after_turn=nothing)
+    loop = Loop(LOG, 1.0, on_tick=nothing, after_turn=nothing)
     gone = Handler(lambda mask: fail(ConnectionResetError()))
     faulty = Handler(lambda mask: fail(ValueError("a bug")))
     loop.soon(gone)
@@ -132,7 +132,7 @@ def test_the_clock_stands_still_while_a_turn_is_long(monkeypatch: pytest.MonkeyP
             loop.stop()
 
     durations = [0.0, 60.0, 0.1]
-    loop = Loop(LOG, on_tick=nothing, after_turn=nothing)
+    loop = Loop(LOG, 1.0, on_tick=nothing, after_turn=nothing)
     handler = Handler(step)
     loop.soon(handler)
     loop.run()

@@ -38,8 +38,8 @@ from greenuni.arbiter.messages import Booted, Changed, Failed, Ready, Retiring
 from greenuni.arbiter.reconcile import QUICK_PATIENCE, drain, end, place_is_empty, reconcile
 from greenuni.arbiter.scoreboard import Reading
 from greenuni.arbiter.table import BEATING, SERVING, Phase, Stage, Table, Worker, counted
+from greenuni.shell import beat_interval
 
-BEAT_PERIOD = 1.0  # seconds; see greenuni.shell.Slot.beat
 ABORT_PATIENCE = 1.0  # seconds that a stuck worker gets to write its stacks
 FAILED_PATIENCE = 5.0  # seconds that a worker gets to end after it has said why
 OVERSLEPT = 1.0  # seconds; a tick so late means that we were not running, so neither were they
@@ -87,8 +87,9 @@ def _must_beat(worker: Worker) -> bool:
 
 
 def _stuck_from(worker: Worker) -> float:
-    """When silence proves that the loop has stood still for ``timeout``: it beats once in a period."""
-    return worker.seen_at + worker.plan.timeout + BEAT_PERIOD
+    """When silence proves that the loop has stood still for ``timeout``, whenever its next beat was due."""
+    timeout = worker.plan.timeout
+    return worker.seen_at + timeout + beat_interval(timeout)
 
 
 def _abort(worker: Worker, now: float, reading: Reading) -> list[Command]:

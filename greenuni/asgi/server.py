@@ -38,7 +38,6 @@ from greenuni.asgi.service import Service
 from greenuni.errors import GreenuniError
 from greenuni.shell import QUICK_STOP_BUDGET, Interface, Seat, WorkerState, beat_interval
 
-
 DISMISS_BEFORE_END = 2.0
 CANCEL_BEFORE_END = 1.0
 FAREWELL = 0.1  # for the last bytes of connections that are closed in the end

@@ -70,7 +70,6 @@ class SectionGuard:
         if self._request_lines and not self._blank_line_skipped and buffer.startswith(b"\r\n"):
             # RFC 9112 2.2: ignore at least one empty line before a request line. One is all.
             self._blank_line_skipped = True
-            self._scanned = 0
             del buffer[:2]
         end = self._find_end(buffer)
         if not 0 < end <= SECTION_MAXIMUM:

@@ -59,7 +59,6 @@ _THEIRS = {
     (State.SEND_BODY, Step.FAULT): State.ERROR,
     (State.IDLE, Step.REFUSAL): State.MUST_CLOSE,
     (State.SEND_BODY, Step.REFUSAL): State.MUST_CLOSE,
-    (State.DONE, Step.REFUSAL): State.MUST_CLOSE,
 }
 _OURS = {
     (State.IDLE, Step.REQUEST): State.SEND_RESPONSE,

@@ -54,6 +54,7 @@ def test_what_is_no_network(allowed: str) -> None:
         # Everybody is trusted, so the walk would end at what the client itself wrote.
         ("*", [b"6.6.6.6, 203.0.113.9"], "203.0.113.9"),
         ("*", [b"6.6.6.6", b"203.0.113.9"], "203.0.113.9"),
+        ("*,10.0.0.0/8", [b"6.6.6.6, 10.0.0.2"], "10.0.0.2"),
         # Ports and brackets.
         ("10.0.0.0/8", [b"203.0.113.9:4711"], "203.0.113.9"),
         ("10.0.0.0/8", [b"[2001:db8::7]:4711"], "2001:db8::7"),

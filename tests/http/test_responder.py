@@ -348,6 +348,15 @@ class TestContentLength:
         assert connection.our_state is SEND_RESPONSE
         assert connection.refuse(500, "", DATE).startswith(b"HTTP/1.1 500 ")
 
+    def test_what_was_refused_does_not_count(self) -> None:
+        response = responder()
+        response.start(200, [LENGTH_5], date=DATE)
+        with pytest.raises(LocalProtocolError, match="more content than"):
+            response.send(b"hello!", more=False)
+        response.start(500, [LENGTH_5], date=DATE)
+        assert response.remaining == 5
+        assert split(respond(response, [b"sorry"]))[2] == b"sorry"
+
     def test_less_in_the_only_chunk(self) -> None:
         response = responder()
         response.start(200, [LENGTH_5], date=DATE)
@@ -528,7 +537,7 @@ class TestTrailers:
     )
     def test_left_out(self, method: str, version: str, fields: list[Field]) -> None:
         response = responder(method, version)
-        response.start(200, fields, date=DATE)
+        response.start(200, fields, date=DATE, trailers=not fields)
         octets = b"".join(response.send(b"hello", more=True) + response.end([(b"X-Sum", b"1")]))
         assert b"X-Sum" not in octets
         assert octets.endswith(b"hello" if method == "GET" else b"\r\n\r\n")

@@ -18,6 +18,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 
+from greenuni.worker.watcher import leave_signals_to_main_thread
+
 CHECK_INTERVAL = 0.5  # seconds
 _STANDARD_LIBRARY = tuple(
     {os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib")}
@@ -58,6 +60,7 @@ class Changes:
         self.check()
 
     def _watch(self) -> None:
+        leave_signals_to_main_thread()
         pause = threading.Event()
         while True:
             self.check()

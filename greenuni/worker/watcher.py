@@ -17,6 +17,13 @@ from greenuni.shell import Pulse, Slot
 
 ORPHAN_PATIENCE = 1.5  # seconds from the arbiter's end to ours at the latest
 ORPHAN_STATUS = 1
+# What a thread does to itself; blocked, it would end the process before its stacks are written.
+_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
+
+
+def leave_signals_to_main_thread() -> None:
+    """Block them in the calling thread: one that the kernel gave to it would not wake the main thread."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
 
 
 class Watcher:
@@ -43,6 +50,7 @@ class Watcher:
         self._thread.start()
 
     def _watch(self) -> None:
+        leave_signals_to_main_thread()
         poll = select.poll()
         poll.register(self._lifeline, select.POLLIN)
         while not poll.poll(self._interval * 1000) and self._has_arbiter():

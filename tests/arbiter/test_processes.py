@@ -288,6 +288,19 @@ def serve(seat):
     assert "has not turned" not in server.log
 
 
+def test_signals_go_to_the_main_thread(start: Start) -> None:
+    """One that the kernel gave to another thread would not interrupt a call of the application."""
+    server = start(reload=True)
+    server.wait_for_log("Seated")
+    (worker,) = server.workers()
+    threads = [path for path in Path(f"/proc/{worker}/task").iterdir() if path.name != str(worker)]
+    assert len(threads) == 2
+    wanted = sum(1 << number - 1 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGABRT))
+    for thread in threads:
+        status = dict(re.findall(r"^(\w+):\s+(.*)$", (thread / "status").read_text(), re.MULTILINE))
+        assert int(status["SigBlk"], 16) & wanted == wanted
+
+
 # Orphans
 
 SPINNING = """

@@ -26,7 +26,7 @@ from greenuni.wsgi.wakeup import Mailbox, Wakeup
 
 DRAIN_IDLE_SECONDS = 2.0  # how long a draining worker waits for the last request of an idle client
 DRAIN_TICK = 0.1  # seconds
-EVICTED_SHARE = 100  # when full, one in so many connections makes room, once a second
+EVICTED_SHARE = 100  # when full, one in so many connections makes room, at every tick
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,7 @@ class Server:
             if (call := connection.call) is not None
         ]
 
-    # Once a second
+    # At every tick
 
     def _tick(self) -> None:
         self._seat.slot.beat()

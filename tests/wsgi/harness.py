@@ -188,7 +188,11 @@ def listen(path: str | None = None) -> socket.socket:
 
 @contextlib.contextmanager
 def serving(app: Callable[..., Any], path: str | None = None, **settings: Any) -> Iterator[Shell]:
-    """``app`` served in a thread until the block ends. ``access`` and Config fields are settings."""
+    """``app`` served in a thread until the block ends. ``access`` and Config fields are settings.
+
+    The timeout is short, which makes the loop tick ten times a second.
+    """
+    settings.setdefault("timeout", 0.4)
     with listen(path) as listener:
         shell = Shell(fake_seat(app, Interface.WSGI, [listener], **settings))
         try:

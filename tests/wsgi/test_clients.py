@@ -44,15 +44,18 @@ def large(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
     return iter([b"x" * 65536] * (LARGE // 65536))
 
 
-def slowest_of(shell: Shell, count: int) -> float:
-    """The longest of ``count`` requests over one connection, in seconds."""
-    worst = 0.0
+def usual_latency(shell: Shell, count: int) -> float:
+    """What four in five of ``count`` requests over one connection stay below, in seconds.
+
+    Not the worst of them, which says more of the machine that the test runs on.
+    """
+    latencies = []
     with shell.connect() as client:
         for _ in range(count):
             started = time.monotonic()
             assert client.get().status == 200
-            worst = max(worst, time.monotonic() - started)
-    return worst
+            latencies.append(time.monotonic() - started)
+    return sorted(latencies)[count * 4 // 5]
 
 
 def test_200_slow_writers_do_not_delay_a_healthy_client() -> None:
@@ -63,7 +66,7 @@ def test_200_slow_writers_do_not_delay_a_healthy_client() -> None:
             for number, client in enumerate(clients):
                 data = body if number % 2 else head
                 client.send(data[turn : turn + 1] if turn < 2 else data[2:])
-            assert slowest_of(shell, 50) < 0.25
+            assert usual_latency(shell, 50) < 0.1
         wait_until(lambda: shell.seat.slot.requests == 150, "only the healthy one was served")
 
 
@@ -74,7 +77,7 @@ def test_slow_readers_do_not_occupy_the_application(threads: int) -> None:
         for client in clients:
             client.send(request("/large"))
         wait_until(lambda: shell.seat.slot.requests == 5, "the application is done with all")
-        assert slowest_of(shell, 20) < 0.25
+        assert usual_latency(shell, 20) < 0.1
 
 
 @BOTH

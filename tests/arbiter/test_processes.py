@@ -41,8 +41,7 @@ def test_it_says_what_it_does(start: Start) -> None:
 
 def test_term_lets_workers_drain(start: Start) -> None:
     server = start(workers=2)
-    wait_for_workers(server, 2)
-    server.wait_for_log("Booting worker", 2)
+    server.wait_for_log("Seated", 2)
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
     assert server.log.count("Drained by") == 2
@@ -51,8 +50,9 @@ def test_term_lets_workers_drain(start: Start) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
 def test_int_and_quit_stop_at_once(start: Start, number: signal.Signals) -> None:
     server = start(workers=2)
+    server.wait_for_log("Seated", 2)
     server.signal(number)
-    assert server.wait(2) == 0
+    assert server.wait(5) == 0
     assert "Drained by" not in server.log
 
 
@@ -100,7 +100,7 @@ def test_term_while_the_application_is_imported(
     server = start(source, wait=False, preload_app=preload_app)
     wait_until((tmp_path / "importing").exists, "the import has begun")
     server.signal(signal.SIGTERM)
-    assert server.wait(2) == 0
+    assert server.wait(5) == 0
 
 
 def test_the_pid_file_lasts_as_long_as_the_server(start: Start, tmp_path: Path) -> None:
@@ -137,7 +137,8 @@ print("I am", os.environ["GREENUNI_WORKER_ID"], os.environ["A"], os.getpid(), fl
 
 def test_a_killed_worker_is_replaced_at_once_and_its_death_told_truly(start: Start) -> None:
     server = start(workers=2)
-    first, second = wait_for_workers(server, 2)
+    server.wait_for_log("Seated", 2)
+    first, second = server.workers()
     os.kill(first, signal.SIGKILL)
     server.wait_for_log(
         rf"Worker 0 \(pid {first}\) was ended by SIGKILL, which this server did not send; "
@@ -358,4 +359,4 @@ def test_term_as_process_1_while_it_boots(start: Start, own_namespace: list[str]
     server.wait_for_log("Listening at")
     (arbiter,) = server.workers()
     os.kill(arbiter, signal.SIGTERM)
-    assert server.wait(2) == 0
+    assert server.wait(5) == 0

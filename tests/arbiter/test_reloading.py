@@ -129,8 +129,8 @@ def test_ttin_and_ttou(start: Start) -> None:
     server = start(workers=2)
     server.signal(signal.SIGTTIN)
     server.wait_for_log("wanted now: 3 workers")
-    server.wait_for_log("Booting worker", 3)
-    three = wait_for_workers(server, 3)
+    server.wait_for_log("Seated", 3)
+    three = server.workers()
     server.signal(signal.SIGTTOU)
     server.wait_for_log("because fewer workers are wanted")
     assert wait_for_workers(server, 2) == three[:2]

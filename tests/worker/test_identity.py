@@ -8,9 +8,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+ROOT = Path(__file__).parent.parent.parent
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may change its user")
 
@@ -37,13 +40,14 @@ else:
 
 
 def become(**settings: Any) -> dict[str, Any]:
-    # Not from the checkout: another user may not be able to read it.
+    # Not from the checkout: another user may not be able to enter it.
     done = subprocess.run(
         [sys.executable, "-c", BECOME, json.dumps(settings)],
         capture_output=True,
         text=True,
         check=True,
         cwd=tempfile.gettempdir(),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     found: dict[str, Any] = json.loads(done.stdout)
     return found

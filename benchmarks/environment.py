@@ -15,7 +15,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -68,6 +67,7 @@ class Bench:
     """A virtual environment that is ready to serve."""
 
     bin: Path
+    python: str  # implementation, version and compiler
     versions: dict[str, str]
     skipped: dict[str, str] = field(default_factory=dict)  # distribution -> why it is not there
 
@@ -81,22 +81,38 @@ class Bench:
         }
 
 
-def build(directory: Path, *, with_bjoern: bool) -> Bench:
-    """Make or refresh the virtual environment under ``directory``; seconds when it is there."""
-    home = directory / f"venv-{platform.python_version()}"
+def build(directory: Path, interpreter: str, *, with_bjoern: bool) -> Bench:
+    """Make or refresh the environment of ``interpreter`` under ``directory``.
+
+    Seconds when it is there, a minute when not. Raises ``BenchError``.
+    """
+    home = directory / f"venv-{_fingerprint(interpreter)}"
     python = home / "bin" / "python"
-    if not python.exists():
+    stamp = home / "requirements.stamp"
+    if not stamp.exists():  # nothing, or what an interrupted run has left
         _say(f"making a virtual environment in {home}")
-        venv.create(home, with_pip=True)
+        _run([interpreter, "-m", "venv", "--clear", str(home)])
     source = _copy_checkout(directory / "source")
-    _install_rivals(python, home / "requirements.stamp", source)
+    _install_rivals(python, stamp, source)
     _pip(python, "--no-deps", "--no-build-isolation", "--force-reinstall", str(source))
     skipped = {}
     if with_bjoern:
         reason = _install_bjoern(python)
         if reason:
             skipped["bjoern"] = reason
-    return Bench(home / "bin", _versions(python), skipped)
+    return Bench(home / "bin", _python_version(interpreter), _versions(python), skipped)
+
+
+def _fingerprint(interpreter: str) -> str:
+    """Version and a hash of the installation: two builds of one version are two environments."""
+    code = "import platform, sys; print(platform.python_version(), sys.base_prefix)"
+    version, prefix = _output([interpreter, "-c", code]).split(maxsplit=1)
+    return f"{version}-{hashlib.sha256(prefix.encode()).hexdigest()[:6]}"
+
+
+def _python_version(interpreter: str) -> str:
+    code = "import platform as p; print(p.python_implementation(), p.python_version(), p.python_compiler())"
+    return _output([interpreter, "-c", code])
 
 
 def _copy_checkout(source: Path) -> Path:
@@ -177,7 +193,7 @@ def describe_machine(bench: Bench, wrk: str, cpus: Cpus) -> dict[str, str]:
         "Date": f"{datetime.datetime.now(datetime.timezone.utc):%Y-%m-%d %H:%M} UTC",
         "CPU": f"{_cpu_model()}, {os.cpu_count()} seen",
         "Kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "Python": bench.python,
         "Packages": packages,
         "Commit": _commit(),
         "Load generator": _wrk_version(wrk),
@@ -214,13 +230,8 @@ def _wrk_version(wrk: str) -> str:
 
 
 def _versions(python: Path) -> dict[str, str]:
-    listed = subprocess.run(
-        [python, "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return {package["name"].lower(): package["version"] for package in json.loads(listed.stdout)}
+    command = [str(python), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]
+    return {package["name"].lower(): package["version"] for package in json.loads(_output(command))}
 
 
 def _has_module(python: Path, module: str) -> bool:
@@ -249,11 +260,22 @@ def _apt_install(package: str) -> str:
 
 
 def _run(command: list[str]) -> None:
+    _output(command)
+
+
+def _output(command: list[str]) -> str:
+    """What a command prints. Raises ``BenchError`` with the end of its output when it fails."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    finished = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    try:
+        finished = subprocess.run(
+            command, capture_output=True, text=True, env=environment, check=False
+        )
+    except OSError as error:
+        raise BenchError(f"{command[0]}: {error.strerror}") from error
     if finished.returncode != 0:
         tail = "\n".join((finished.stdout + finished.stderr).strip().splitlines()[-15:])
         raise BenchError(f"{' '.join(command)} failed:\n{tail}")
+    return finished.stdout.strip()
 
 
 def _say(sentence: str) -> None:

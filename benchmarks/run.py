@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     try:
         wrk = find_wrk()
-        bench = build(BENCH_DIRECTORY, with_bjoern="bjoern" in options.servers)
+        bench = build(BENCH_DIRECTORY, options.python, with_bjoern="bjoern" in options.servers)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
@@ -143,6 +143,12 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="measurements of each pair (3)")
     parser.add_argument("--seconds", type=int, help="length of one measurement (3)")
     parser.add_argument("--connections", type=int, default=64, help="wrk's connections (64)")
+    parser.add_argument(
+        "--python",
+        default=sys.executable,
+        metavar="PATH",
+        help="the interpreter that runs all servers (this one)",
+    )
     parser.add_argument(
         "--quick",
         action="store_true",

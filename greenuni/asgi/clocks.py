@@ -1,32 +1,17 @@
-"""The waiting clocks of one connection, as absolute monotonic times; see docs/design.md.
-
-Nothing is ever armed or cancelled. The connection sets a time when it begins to wait, and the
-server's tick asks whether it has passed.
-"""
+"""Whether a connection's client keeps us waiting for too long: one clock a direction."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class Deadlines:
-    """How long a client may keep us waiting, in seconds; infinite when switched off."""
-
-    head: float = 20.0
-    body: float = 30.0
-    body_rate: float = 500.0  # bytes that buy one second more
-    idle: float = 75.0
-    send: float = 60.0
+from greenuni.deadlines import Deadlines
 
 
 class ReadClock:
     """When the client must have sent what we wait for.
 
-    The body's deadline moves with what arrives: one second more for every ``body_rate`` bytes, but
-    never more than ``body`` seconds ahead, or a fast start would buy hours of silence. While we do
-    not read, because the application is behind, the clock stands still.
+    The body's deadline moves with what arrives. While we do not read, because the application is
+    behind, the clock stands still.
     """
 
     __slots__ = ("_deadlines", "_paused_at", "deadline")
@@ -53,8 +38,7 @@ class ReadClock:
         self.deadline = math.inf
 
     def body_received(self, count: int, now: float) -> None:
-        latest = now + self._deadlines.body
-        self.deadline = min(self.deadline + count / self._deadlines.body_rate, latest)
+        self.deadline = self._deadlines.after_body_bytes(self.deadline, count, now)
 
     def pause(self, now: float) -> None:
         self._paused_at = now

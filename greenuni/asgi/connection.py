@@ -119,6 +119,8 @@ class Connection:
         now = time.monotonic()
         self._service.population.add(self, now)
         self._read_clock.wait_for_head(now)
+        if self._service.has_left:
+            self.leave()
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase

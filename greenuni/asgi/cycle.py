@@ -20,7 +20,7 @@ import enum
 import time
 from collections.abc import Awaitable, Callable
 
-from greenuni.asgi import failure
+from greenuni import failure
 from greenuni.asgi.inbox import Inbox
 from greenuni.asgi.interfaces import Cancellable, Channel, Message
 from greenuni.asgi.scope import Peer, accepts_trailers, build_scope
@@ -117,7 +117,7 @@ class Cycle:
 
     def __repr__(self) -> str:
         return (
-            f"<Cycle {failure.title(self._request)} reply={self._reply.value}"
+            f"<Cycle {self._title()} reply={self._reply.value}"
             f" client={self._client.value} {self.inbox!r}>"
         )
 
@@ -149,13 +149,14 @@ class Cycle:
 
     def cancel(self) -> None:
         """See `service.Running`."""
-        self._is_cancelled = True
-        if self._task is not None:
+        # Once: on asyncio a second time would interrupt what it does to clean up.
+        if self._task is not None and not self._is_cancelled:
+            self._is_cancelled = True
             self._task.cancel()
 
     def describe(self, now: float) -> str:
         """See `service.Running`."""
-        return f"{failure.title(self._request)}, {now - self._started_at:.1f} s"
+        return f"{self._title()}, {now - self._started_at:.1f} s"
 
     def fail(self, status: int, detail: str) -> None:
         """Answer with the server's own error if nothing has left yet, else break the response off."""
@@ -170,6 +171,9 @@ class Cycle:
     def _break_off(self, status: int) -> None:
         self._channel.break_off(must_reset=self._request.http_version == b"1.0")
         self.peer_lost(status)
+
+    def _title(self) -> str:
+        return failure.title(self._request.method, self._request.raw_path)
 
     def _is_lost(self) -> bool:
         return self._client is LOST
@@ -200,20 +204,20 @@ class Cycle:
             self._channel.cycle_finished()
 
     def _raised(self, error: BaseException) -> None:
-        request, log = self._request, self._service.seat.log
+        log = self._service.seat.log
         if self.inbox.has_told and self._reply is not ENDED:
             # It was told that nobody listens, and this is how it stopped.
             log.debug(
                 "%s: the application raised %r after http.disconnect",
-                failure.title(request),
+                self._title(),
                 error,
             )
             self._leave()
             return
-        name = failure.request_id(request)
-        failure.log_exception(log, request, name, error)
+        identifier = failure.request_id(self._request.headers)
+        failure.log_exception(log, self._title(), identifier, error)
         if self._reply is not ENDED:
-            self.fail(500, failure.page_detail(name))
+            self.fail(500, failure.page_detail(identifier))
 
     def _cancelled(self, error: BaseException) -> None:
         if not self._is_cancelled:
@@ -225,10 +229,10 @@ class Cycle:
         if self.inbox.has_told or self._client is LOST:
             self._leave()
             return
-        name = failure.request_id(self._request)
+        identifier = failure.request_id(self._request.headers)
         complaint = f"the application returned while its response was {self._reply.value}"
-        failure.log_complaint(self._service.seat.log, self._request, name, complaint)
-        self.fail(500, failure.page_detail(name))
+        failure.log_complaint(self._service.seat.log, self._title(), identifier, complaint)
+        self.fail(500, failure.page_detail(identifier))
 
     def _leave(self) -> None:
         """End a response that the application gave up because it was told to, or was cancelled.

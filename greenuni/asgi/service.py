@@ -7,17 +7,16 @@ reads from it whether there is room for another connection and whether a drain i
 from __future__ import annotations
 
 import contextvars
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import anyio
 
-from greenuni.asgi.clocks import Deadlines
 from greenuni.asgi.interfaces import App, Runtime
 from greenuni.clock import Clock
 from greenuni.config import Config
+from greenuni.deadlines import Deadlines
 from greenuni.errors import ConfigError
 from greenuni.http import Limits, TrustedProxies
 from greenuni.shell import Seat
@@ -82,10 +81,11 @@ class Service:
         self.root_path = config.root_path
         self.clock = Clock()
         self.limits, self.proxies = _read_policy(config)
-        self.deadlines = read_deadlines(config)
+        self.deadlines = Deadlines.of(config)
         self.population = Population(config.worker_connections)
         self.file_readers = anyio.CapacityLimiter(FILE_READERS)
         self.is_draining = False
+        self.has_left = False
         self.closes = config.keepalive == 0  # responses say Connection: close
         self._is_retiring = False
 
@@ -122,6 +122,12 @@ class Service:
         for connection in list(self.population.connections):
             connection.start_drain()
 
+    def leave(self) -> None:
+        """The end: no connection stays, and none that is still arriving is served."""
+        self.has_left = True
+        for connection in list(self.population.connections):
+            connection.leave()
+
     def in_flight(self) -> list[str]:
         """One line for every request that runs, for the dump of a stuck worker."""
         now = time.monotonic()
@@ -131,26 +137,9 @@ class Service:
 def _read_policy(config: Config) -> tuple[Limits, TrustedProxies]:
     """The wire's settings. Raises ConfigError for values that it does not take."""
     try:
-        limits = Limits(
-            request_line=config.limit_request_line,
-            fields=config.limit_request_fields,
-            field_size=config.limit_request_field_size,
-            body=config.limit_request_body,
-        )
-        return limits, TrustedProxies(config.forwarded_allow_ips)
+        return Limits.of(config), TrustedProxies(config.forwarded_allow_ips)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-
-
-def read_deadlines(config: Config) -> Deadlines:
-    """The waiting clocks' settings; 0 switches a clock off."""
-    return Deadlines(
-        head=config.header_timeout or math.inf,
-        body=config.body_timeout or math.inf,
-        body_rate=config.body_min_rate or math.inf,
-        idle=config.keepalive or math.inf,
-        send=config.send_timeout or math.inf,
-    )
 
 
 class Population:
@@ -180,8 +169,11 @@ class Population:
         """
         return max(len(self.connections) + self.arriving, len(self.running)) < self._capacity
 
+    def has_connections(self) -> bool:
+        return bool(self.connections or self.arriving)
+
     def is_empty(self) -> bool:
-        return not (self.connections or self.running or self.arriving)
+        return not (self.running or self.has_connections())
 
     def make_room(self) -> bool:
         """Close the connection that has been idle longest; False if none has been for a while.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 # A whole head or trailer section, whatever the settings say: 0 switches a setting off, not this.
 SECTION_MAXIMUM = 1024 * 1024
@@ -17,6 +18,19 @@ LENGTH_MAXIMUM = 2**63 - 1
 DISCARD_LIMIT = 64 * 1024
 
 
+class LimitSettings(Protocol):
+    """The settings that limits come from, by gunicorn's names."""
+
+    @property
+    def limit_request_line(self) -> int: ...
+    @property
+    def limit_request_fields(self) -> int: ...
+    @property
+    def limit_request_field_size(self) -> int: ...
+    @property
+    def limit_request_body(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Sizes in bytes without the CRLF of a line; 0 stands for the largest that is possible.
@@ -29,6 +43,16 @@ class Limits:
     fields: int = 100
     field_size: int = 8190
     body: int = 2147483648
+
+    @classmethod
+    def of(cls, settings: LimitSettings) -> Limits:
+        """The limits that a configuration asks for."""
+        return cls(
+            request_line=settings.limit_request_line,
+            fields=settings.limit_request_fields,
+            field_size=settings.limit_request_field_size,
+            body=settings.limit_request_body,
+        )
 
     def __post_init__(self) -> None:
         if min(self.request_line, self.fields, self.field_size, self.body) < 0:

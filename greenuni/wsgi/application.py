@@ -16,10 +16,10 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
+from greenuni import failure
 from greenuni.clock import Clock
 from greenuni.errors import LocalProtocolError
 from greenuni.http import Request, Responder
-from greenuni.observe.access import escape
 from greenuni.wsgi.environ import Environ
 from greenuni.wsgi.output import ClientDisconnected, Output
 from greenuni.wsgi.sendfile import FileWrapper, maybe_span
@@ -30,24 +30,7 @@ Fields = list[tuple[bytes, bytes]]
 _NOT_STARTED = "the application did not call start_response"
 JOIN_LIMIT = 64 * 1024  # bytes of a list of chunks that go out as one chunk
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # greenuni/
-
-# PEP 3333, "Other HTTP Features": an application may not use these. Connection and Keep-Alive are
-# not among them: the wire drops both (and closes, if asked to), because applications set them out
-# of habit and mean no harm.
-_FORBIDDEN_FIELDS = frozenset(
-    (
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "trailers",
-        "transfer-encoding",
-        "upgrade",
-    )
-)
 _status = re.compile(r"([1-9][0-9]{2})(?: (.*))?", re.DOTALL)
-_request_id = re.compile(rb"[A-Za-z0-9._~+/=:-]{1,64}")
 
 
 class QuickStop(SystemExit):
@@ -247,44 +230,24 @@ class Call:
     # When it fails
 
     def _fail(self, error: BaseException) -> None:
-        request_id = self._request_id()
-        self._log_failure(error, request_id)
+        request, gateway = self.request, self._gateway
+        identifier = failure.request_id(request.headers)
+        name = failure.title(request.method, request.raw_path)
+        failure.log_exception(gateway.log, name, identifier, error)
         if self.outcome is not UNFINISHED:
             return  # the client is gone, or has it all and close() failed
         responder = self.responder
         if responder.head_sent:
             self.outcome = ABORTED
             return
-        page = b"Internal Server Error\nRequest id: %s\n" % request_id
+        page = f"Internal Server Error\n{failure.page_detail(identifier)}\n".encode("ascii")
         fields = [(b"Content-Type", b"text/plain; charset=utf-8")]
-        gateway = self._gateway
         responder.start(500, fields, date=gateway.clock.date(), close=gateway.closes)
         try:
             self._write(responder.send(page, more=False))
         except ClientDisconnected:
             return
         self.outcome = COMPLETE
-
-    def _log_failure(self, error: BaseException, request_id: bytes) -> None:
-        traceback = _without_our_frames(error.__traceback__)
-        if traceback is None and not isinstance(error, LocalProtocolError):
-            traceback = error.__traceback__  # a fault of ours, then
-        request = self.request
-        self._gateway.log.error(
-            "Error in the application: %s %s (request id %s)%s",
-            escape(request.method),
-            escape(request.raw_path),
-            request_id.decode("ascii"),
-            "" if traceback else f": {error}",
-            exc_info=(type(error), error, traceback) if traceback else None,
-        )
-
-    def _request_id(self) -> bytes:
-        """The client's X-Request-ID where it is harmless, else one of our own."""
-        for name, value in self.request.headers:
-            if name == b"x-request-id" and _request_id.fullmatch(value):
-                return value
-        return os.urandom(8).hex().encode("ascii")
 
 
 def _join_small(chunks: list[bytes] | tuple[bytes, ...]) -> list[bytes] | tuple[bytes, ...]:
@@ -334,13 +297,4 @@ def _encode_fields(headers: list[tuple[str, str]]) -> Fields:
 
 @lru_cache(maxsize=512)
 def _field_name(name: str) -> bytes:
-    if name.lower() in _FORBIDDEN_FIELDS:
-        raise LocalProtocolError(f"the response header {name!r} is not the application's to set")
     return name.encode("latin-1")
-
-
-def _without_our_frames(traceback: TracebackType | None) -> TracebackType | None:
-    """The traceback from the application's first frame on; None when it has none."""
-    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_PACKAGE):
-        traceback = traceback.tb_next
-    return traceback

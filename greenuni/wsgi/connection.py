@@ -12,17 +12,15 @@ used for a thousand is registered once.
 from __future__ import annotations
 
 import enum
-import math
 import socket
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from greenuni.config import Config
+from greenuni.deadlines import Deadlines
 from greenuni.errors import RemoteProtocolError
 from greenuni.http import Limits, Responder
-from greenuni.http.limits import FIELDS_MAXIMUM
 from greenuni.observe import AccessLog, Exchange
 from greenuni.wsgi.application import COMPLETE, DISCONNECTED, Call, Gateway
 from greenuni.wsgi.body import SpoolError
@@ -41,7 +39,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 class State(enum.IntEnum):
     """Where a connection is. IntEnum, because looking one up must cost nothing."""
 
-    IDLE = 0  # nothing of a request is there
+    IDLE = 0  # nothing of a request is there, or it came whole and has just been read
     HEAD = 1  # something of a head is there
     BODY = 2  # the head is there and the body is not
     QUEUED = 3  # a whole request waits for a thread
@@ -55,7 +53,7 @@ class State(enum.IntEnum):
 IDLE, HEAD, BODY, QUEUED, RUNNING, FLUSHING, LINGERING, CLOSED = State
 
 TRANSITIONS: dict[State, tuple[State, ...]] = {
-    IDLE: (HEAD, CLOSED),
+    IDLE: (HEAD, BODY, QUEUED, FLUSHING, LINGERING, CLOSED),
     HEAD: (BODY, QUEUED, FLUSHING, LINGERING, CLOSED),
     BODY: (QUEUED, FLUSHING, LINGERING, CLOSED),
     QUEUED: (RUNNING, CLOSED),
@@ -65,27 +63,6 @@ TRANSITIONS: dict[State, tuple[State, ...]] = {
     CLOSED: (),
 }
 AWAY = (QUEUED, RUNNING)
-
-
-@dataclass(frozen=True)
-class Deadlines:
-    """How long a connection may be in a state, in seconds; infinite for settings that are 0."""
-
-    head: float
-    body: float
-    body_rate: int  # bytes that buy another second
-    idle: float
-    send: float
-
-    @classmethod
-    def from_config(cls, config: Config) -> Deadlines:
-        return cls(
-            head=config.header_timeout or math.inf,
-            body=config.body_timeout or math.inf,
-            body_rate=config.body_min_rate,
-            idle=config.keepalive or math.inf,
-            send=config.send_timeout or math.inf,
-        )
 
 
 class Services:
@@ -108,13 +85,8 @@ class Services:
         self.dispatch = dispatch
         self.returned = returned
         self.closed = closed
-        self.limits = Limits(
-            request_line=config.limit_request_line,
-            fields=config.limit_request_fields or FIELDS_MAXIMUM,
-            field_size=config.limit_request_field_size,
-            body=config.limit_request_body,
-        )
-        self.deadlines = Deadlines.from_config(config)
+        self.limits = Limits.of(config)
+        self.deadlines = Deadlines.of(config)
         self.spool_memory = config.spool_memory
         self.spool_directory = config.tmp_upload_dir
         self.output_limits = OutputLimits(
@@ -127,7 +99,7 @@ class Connection:
     """One accepted socket and what is going on over it."""
 
     __slots__ = (
-        "_body_due",
+        "_body_seen",
         "_environs",
         "_lingered",
         "_maybe_reader",
@@ -158,7 +130,7 @@ class Connection:
         self._maybe_reader: RequestReader | None = None  # thousands idle without one
         self._watched = 0  # what the poller watches for
         self._started = 0.0  # when the request began, by time.monotonic()
-        self._body_due = 0.0  # the deadline of a body of which nothing has come
+        self._body_seen = 0  # bytes of the body that its deadline takes into account
         self._lingered = 0  # bytes thrown away
         self.call: Call | None = None
         self.fd = sock.fileno()
@@ -241,7 +213,7 @@ class Connection:
             if not data:
                 self.close()
                 return
-            self._begin_request()
+            self._started = time.monotonic()
         reader = self._reader
         reader.wire.receive_data(data)
         self._read(reader)
@@ -254,11 +226,6 @@ class Connection:
             return None
         except OSError as error:  # a route that went away, say
             raise ConnectionError(str(error)) from error
-
-    def _begin_request(self) -> None:
-        self._enter(HEAD)
-        self._started = time.monotonic()
-        self.deadline = self._services.loop.now + self._services.deadlines.head
 
     def _read(self, reader: RequestReader) -> None:
         try:
@@ -276,14 +243,23 @@ class Connection:
             else:
                 if progress is BODY_MISSING:
                     self._wait_for_body(reader)
+                elif self.state is IDLE:
+                    self._wait_for_head()
                 self._watch_input()
 
+    def _wait_for_head(self) -> None:
+        self._enter(HEAD)
+        self.deadline = self._services.loop.now + self._services.deadlines.head
+
     def _wait_for_body(self, reader: RequestReader) -> None:
-        deadlines = self._services.deadlines
-        if self.state is HEAD:
+        deadlines, now = self._services.deadlines, self._services.loop.now
+        if self.state is not BODY:
             self._enter(BODY)
-            self._body_due = self._services.loop.now + deadlines.body
-        self.deadline = self._body_due + reader.body_size / deadlines.body_rate
+            self.deadline = now + deadlines.body
+            self._body_seen = 0
+        size = reader.body_size
+        self.deadline = deadlines.after_body_bytes(self.deadline, size - self._body_seen, now)
+        self._body_seen = size
         if interim := reader.maybe_continue():
             self._output.write([interim])
 
@@ -370,7 +346,8 @@ class Connection:
     def _start_next(self, reader: RequestReader) -> None:
         services = self._services
         if reader.has_more:
-            self._begin_request()
+            self._started = time.monotonic()
+            self._wait_for_head()
             services.loop.soon(self)
             return
         self._enter(IDLE)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from greenuni.asgi.clocks import Deadlines, ReadClock, SendClock
+from greenuni.asgi.clocks import ReadClock, SendClock
 from greenuni.asgi.connection import (
     LINGER_SECONDS,
     OVERLAP_LIMIT,
@@ -23,6 +23,7 @@ from greenuni.asgi.inbox import HIGH_WATER
 from greenuni.asgi.runtime import AsyncioRuntime
 from greenuni.asgi.scope import Peer
 from greenuni.asgi.service import Service
+from greenuni.deadlines import Deadlines
 from greenuni.http import DISCARD_LIMIT
 from greenuni.shell import Interface
 from greenuni.testing import MemoryTransport, fake_seat

@@ -47,7 +47,7 @@ def test_an_exception_is_a_500_and_a_traceback(
             assert other.get().status == 200
     (record,) = [record for record in error_log.records if record.levelname == "ERROR"]
     assert record.getMessage() == (
-        "GET /broken%1b%5B31m: the application raised ValueError (request id abc-123)"
+        "Error in the application: GET /broken%1b%5B31m (request id abc-123): ValueError"
     )
     assert record.exc_info is not None
     traceback = error_log.text
@@ -63,7 +63,7 @@ def test_a_request_id_that_does_not_look_like_one_is_not_repeated(given: str) ->
     with serving(http_only(broken)) as server, server.client() as client:
         body = client.get("/", f"X-Request-ID: {given}").body.decode()
     name = body.split()[-1].rstrip(".")
-    assert len(name) == 32
+    assert len(name) == 16
     assert int(name, 16)
 
 

@@ -164,12 +164,22 @@ def test_a_body_that_stalls_is_408() -> None:
 
 
 def test_bytes_of_a_body_buy_time() -> None:
-    settings = {"body_timeout": 0.1, "body_min_rate": 10}
+    settings = {"body_timeout": 1.0, "body_min_rate": 1}
     with serving(echo, **settings) as shell, shell.connect() as client:
-        client.send(request("/", "POST", content_length="101") + b"x" * 100)
-        wait_until(lambda: shell.seat.slot.beats >= 4, "some seconds of ticks")
+        client.send(request("/", "POST", content_length="11"))
+        beats = shell.seat.slot.beats
+        for number in range(1, 11):
+            client.send(b"x")
+            wait_until(lambda n=number: shell.seat.slot.beats >= beats + n / 3, "part of a second")
         client.send(b"x")
-        assert client.response().body == b"x" * 101
+        assert client.response().body == b"x" * 11
+
+
+def test_a_fast_start_buys_no_hours_of_silence() -> None:
+    settings = {"body_timeout": 0.5, "body_min_rate": 1}
+    with serving(echo, **settings) as shell, shell.connect() as client:
+        client.send(request("/", "POST", content_length="10001") + b"x" * 10000)
+        assert client.response().status == 408
 
 
 def test_an_idle_connection_is_closed_silently() -> None:

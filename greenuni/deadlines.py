@@ -1,0 +1,41 @@
+"""The waiting clocks of one connection, for both shells; see docs/design.md.
+
+Nothing is armed or cancelled. Whoever begins to wait sets an absolute time, and a coarse tick asks
+whether it has passed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from greenuni.config import Config
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """How long a client may keep us waiting, in seconds; infinite when switched off."""
+
+    head: float = 20.0
+    body: float = 30.0
+    body_rate: float = 500.0  # bytes that buy one second more
+    idle: float = 75.0
+    send: float = 60.0
+
+    @classmethod
+    def of(cls, config: Config) -> Deadlines:
+        """The settings' values; 0 switches a clock off."""
+        return cls(
+            head=config.header_timeout or math.inf,
+            body=config.body_timeout or math.inf,
+            body_rate=config.body_min_rate,
+            idle=config.keepalive or math.inf,
+            send=config.send_timeout or math.inf,
+        )
+
+    def after_body_bytes(self, deadline: float, count: int, now: float) -> float:
+        """The body's ``deadline`` once ``count`` more bytes of it have come.
+
+        Never more than ``body`` seconds ahead, or a fast start would buy hours of silence.
+        """
+        return min(deadline + count / self.body_rate, now + self.body)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from greenuni.wsgi.poller import new_poller
@@ -48,27 +49,23 @@ class Loop:
         self._soon: list[Handler] = []
         self._stalled = 0.0  # seconds in all for which the clock stood still
         self._next_tick = 0.0
-        self._is_stopping = False
+        self.is_stopping = False
         self.handlers: dict[int, Handler] = {}
         self.now = time.monotonic()  # the loop's clock, renewed once a turn
         self.poller = new_poller()
         self.tick_interval = tick_interval  # seconds
 
     def __repr__(self) -> str:
-        state = "stopping" if self._is_stopping else "running"
+        state = "stopping" if self.is_stopping else "running"
         return f"<Loop {state} handlers={len(self.handlers)}>"
 
     def soon(self, handler: Handler) -> None:
         """Let ``handler`` go on in the next turn, after everybody else had theirs."""
         self._soon.append(handler)
 
-    @property
-    def is_stopping(self) -> bool:
-        return self._is_stopping
-
     def stop(self) -> None:
         """Return from ``run`` when this turn is over."""
-        self._is_stopping = True
+        self.is_stopping = True
 
     def tick_soon(self) -> None:
         """Tick at the end of this turn instead of when it is due."""
@@ -79,7 +76,7 @@ class Loop:
         monotonic = time.monotonic
         get_handler = self.handlers.get
         turn_start = monotonic()
-        while not self._is_stopping:
+        while not self.is_stopping:
             turn_end = monotonic()
             if turn_end - turn_start > STALL:
                 self._stalled += turn_end - turn_start
@@ -89,7 +86,11 @@ class Loop:
             for fd, mask in ready:
                 handler = get_handler(fd)
                 if handler is not None:  # it may have been closed earlier in this turn
-                    self.guard(handler, handler.on_event, mask)
+                    # As guard() does it, without the call: there is nothing that a loop does more.
+                    try:
+                        handler.on_event(mask)
+                    except Exception as error:  # noqa: BLE001 - one connection of many
+                        self._close_failed(handler, error)
             if self._soon:
                 self._run_soon()
             if turn_start >= self._next_tick:
@@ -97,20 +98,22 @@ class Loop:
                 self._on_tick()
             self._after_turn()
 
-    def guard(self, handler: Handler, step: Callable[..., None], *arguments: int) -> None:
+    def guard(self, handler: Handler, step: Callable[[], None]) -> None:
         """Let ``handler`` take a step. What it does wrong harms nobody but itself."""
         try:
-            step(*arguments)
-        except ConnectionError:
-            handler.close()
-        except Exception:  # noqa: BLE001 - one connection of many
-            self._log.exception("Fault in the server: %r is closed", handler)
-            handler.close()
+            step()
+        except Exception as error:  # noqa: BLE001 - one connection of many
+            self._close_failed(handler, error)
+
+    def _close_failed(self, handler: Handler, error: Exception) -> None:
+        if not isinstance(error, ConnectionError):
+            self._log.error("Fault in the server: %r is closed", handler, exc_info=error)
+        handler.close()
 
     def _run_soon(self) -> None:
         handlers, self._soon = self._soon, []
         for handler in handlers:
-            self.guard(handler, handler.on_event, 0)
+            self.guard(handler, partial(handler.on_event, 0))
 
     def close(self) -> None:
         self.poller.close()

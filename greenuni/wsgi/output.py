@@ -94,7 +94,17 @@ class OutputDisk:
 class Output:
     """The bytes on their way to one client. Owned by one thread at a time, with its connection."""
 
-    __slots__ = ("_disk", "_file", "_limits", "_memory", "_region", "_sock", "_waited", "taken")
+    __slots__ = (
+        "_disk",
+        "_file",
+        "_limits",
+        "_memory",
+        "_region",
+        "_sock",
+        "_waited",
+        "pending",
+        "taken",
+    )
 
     def __init__(self, sock: socket.socket, limits: OutputLimits, disk: OutputDisk) -> None:
         self._sock = sock
@@ -103,6 +113,7 @@ class Output:
         self._memory = bytearray()
         self._file: SpoolFile | None = None
         self._region: FileRegion | None = None
+        self.pending = False  # whether anything is kept that the socket has not taken
         self.begin()
 
     def __repr__(self) -> str:
@@ -112,11 +123,6 @@ class Output:
         """A new response starts, with no credit for waiting."""
         self.taken = 0  # bytes that the socket took
         self._waited = 0.0  # seconds
-
-    @property
-    def pending(self) -> bool:
-        """Whether anything is kept that the socket has not taken."""
-        return bool(self._memory) or self._file is not None or self._region is not None
 
     def write(self, parts: Sequence[bytes]) -> None:
         """Send ``parts`` or keep them. Raises ClientDisconnected."""
@@ -143,6 +149,7 @@ class Output:
         Owns ``fd`` from now on. Nothing may be written behind it but the next response.
         """
         self._region = FileRegion(fd, offset, offset + count)
+        self.pending = True
         if count == 0:
             self._close_region()
         self.flush()
@@ -168,9 +175,11 @@ class Output:
                 return
             if self._region.skip(sent):
                 self._close_region()
+        self.pending = self._file is not None or self._region is not None
 
     def close(self) -> None:
         """Forget what is kept and close the files."""
+        self.pending = False
         self._memory.clear()
         if self._file is not None:
             self._file.close()
@@ -228,6 +237,7 @@ class Output:
 
     def _keep(self, rest: memoryview) -> None:
         while rest:
+            self.pending = True
             room = self._limits.memory - len(self._memory)
             if self._file is None and room > 0:
                 self._memory += rest[:room]

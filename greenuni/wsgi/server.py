@@ -11,6 +11,7 @@ import socket
 import time
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 
 from greenuni.shell import Seat, WorkerState, beat_interval
 from greenuni.wsgi.acceptor import Acceptor
@@ -176,7 +177,7 @@ class Server:
         self._connections.add(connection)
         self._loop.handlers[connection.fd] = connection
         # Its first bytes are often there already.
-        self._loop.guard(connection, connection.on_event, READ)
+        self._loop.guard(connection, partial(connection.on_event, READ))
 
     def _dispatch(self, connection: Connection) -> None:
         if self._orders:  # one turn can run many requests; an order must not wait for all of them

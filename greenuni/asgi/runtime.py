@@ -114,6 +114,10 @@ class TrioRuntime:
             accepted.close()
             user.connection_lost(error)
             return
+        except self.cancelled:
+            accepted.close()
+            user.connection_lost(None)
+            raise
         await StreamTransport(stream, user, self._log).run()
 
     def spawn(self, context: Context, run: Run) -> Cancellable:

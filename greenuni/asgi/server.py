@@ -193,7 +193,9 @@ class Server:
         await self._wait_until_empty(service)
         self._go(service)
         # connection_lost is called from the loop, not from close().
-        await self._wait_for_news(time.monotonic() + FAREWELL)
+        farewell = time.monotonic() + FAREWELL
+        while service.population.has_connections() and time.monotonic() < farewell:
+            await self._wait_for_news(farewell)
 
     def _somebody_left(self) -> None:
         if self._acceptor is not None:
@@ -214,6 +216,8 @@ class Server:
             if now >= self._departure.end:
                 return
             if now >= self._departure.cancel_at:
+                if not running:
+                    return
                 until = self._departure.end
                 for request in list(running):
                     request.cancel()
@@ -232,8 +236,7 @@ class Server:
             self._seat.log.warning(
                 "%d requests have not stopped and are abandoned: %s", len(stuck), "; ".join(stuck)
             )
-        for connection in list(service.population.connections):
-            connection.leave()
+        service.leave()
 
 
 @contextlib.contextmanager

@@ -212,7 +212,7 @@ def test_a_slow_reader_is_not_cut_off(backend: str) -> None:
         await send({"type": "http.response.body", "body": b"x" * size})
 
     with (
-        serving(http_only(app), backend, send_timeout=0.4) as server,
+        serving(http_only(app), backend, send_timeout=1.0) as server,
         server.client(receive_buffer=65536) as client,
     ):
         client.send(b"GET / HTTP/1.0\r\n\r\n")
@@ -220,7 +220,7 @@ def test_a_slow_reader_is_not_cut_off(backend: str) -> None:
         received = 0
         while data := client.socket.recv(300_000):
             received += len(data)
-            pause.wait(0.01)
+            pause.wait(0.02)
         assert received > size
 
 

@@ -251,6 +251,33 @@ def test_a_quick_stop_cancels_requests(backend: str) -> None:
         assert client.response().status == 503
 
 
+def test_what_a_request_does_to_clean_up_is_not_interrupted(backend: str) -> None:
+    """Others that end meanwhile do not make us cancel it again."""
+    cleaned: list[str] = []
+    entered: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        entered.append(path)
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.02 * int(path[1:]))
+            cleaned.append(path)
+
+    with serving(http_only(app), backend) as server:
+        clients = [server.client() for _ in range(5)]
+        for number, client in enumerate(clients):
+            client.send(f"GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        wait_until(lambda: len(entered) == 5, "all requests run")
+        server.server.quick_stop()
+        server.wait_for_end()
+        for client in clients:
+            client.close()
+    assert cleaned == [f"/{number}" for number in range(5)]
+
+
 def test_a_quick_stop_cuts_a_drain_short(backend: str) -> None:
     gate = Gate()
     with serving(http_only(gate), backend) as server, server.client() as client:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 
 from greenuni.config import Config
 
-_setproctitle: Callable[[str], None] | None
 try:
-    from setproctitle import setproctitle as _setproctitle
+    setproctitle = importlib.import_module("setproctitle").setproctitle
 except ImportError:  # the extra "title" is not installed
-    _setproctitle = None
+    setproctitle = None
 
 COMM_FILE = "/proc/self/comm"
 COMM_LENGTH = 15  # bytes; the kernel keeps no more
@@ -23,8 +22,8 @@ def set_title(role: str, config: Config) -> None:
     """
     name = config.proc_name or config.wsgi_app
     title = f"greenuni: {role} [{name}]" if name else f"greenuni: {role}"
-    if _setproctitle is not None:
-        _setproctitle(title)
+    if setproctitle is not None:
+        setproctitle(title)
         return
     try:
         with open(COMM_FILE, "wb", buffering=0) as comm:

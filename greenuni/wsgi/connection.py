@@ -3,37 +3,27 @@
 The loop's thread owns a connection in every state but QUEUED and RUNNING. Then it belongs to
 whoever runs the application, and comes back whole; the loop does not touch it meanwhile, except that
 it stops watching a descriptor that is ready without anybody to read it.
-
-The descriptor is registered with the poller when a read would block, not before, and stays so from
-request to request: a connection that is used for one request is never registered, and one that is
-used for a thousand is registered once.
 """
 
 from __future__ import annotations
 
 import enum
 import socket
-import struct
 import time
-from collections.abc import Callable
 
-from greenuni.config import Config
-from greenuni.deadlines import Deadlines
 from greenuni.errors import RemoteProtocolError
-from greenuni.http import Limits, Responder
-from greenuni.observe import AccessLog, Exchange
-from greenuni.wsgi.application import COMPLETE, DISCONNECTED, Call, Gateway
+from greenuni.http import Responder
+from greenuni.wsgi.application import COMPLETE, DISCONNECTED, Call
 from greenuni.wsgi.body import SpoolError
 from greenuni.wsgi.environ import EnvironFactory, SocketName
-from greenuni.wsgi.loop import Loop
-from greenuni.wsgi.output import Output, OutputDisk, OutputLimits, SourceTruncated
+from greenuni.wsgi.link import Link
+from greenuni.wsgi.output import Output, SourceTruncated
 from greenuni.wsgi.poller import READ, WRITE
 from greenuni.wsgi.reader import BODY_MISSING, CLIENT_GONE, WHOLE, RequestReader
+from greenuni.wsgi.services import Services
 
-RECEIVE_SIZE = 64 * 1024  # bytes asked for at once
 LINGER_SECONDS = 2.0
 LINGER_LIMIT = 256 * 1024  # bytes thrown away while lingering
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 
 class State(enum.IntEnum):
@@ -65,36 +55,6 @@ TRANSITIONS: dict[State, tuple[State, ...]] = {
 AWAY = (QUEUED, RUNNING)
 
 
-class Services:
-    """What all connections of a worker share."""
-
-    def __init__(
-        self,
-        loop: Loop,
-        gateway: Gateway,
-        config: Config,
-        access: AccessLog | None,
-        dispatch: Callable[[Connection], None],
-        returned: Callable[[Connection], None],
-        closed: Callable[[Connection], None],
-    ) -> None:
-        self.loop = loop
-        self.gateway = gateway
-        self.log = gateway.log
-        self.access = access
-        self.dispatch = dispatch
-        self.returned = returned
-        self.closed = closed
-        self.limits = Limits.of(config)
-        self.deadlines = Deadlines.of(config)
-        self.spool_memory = config.spool_memory
-        self.spool_directory = config.tmp_upload_dir
-        self.output_limits = OutputLimits(
-            config.spool_memory, config.spool_limit, config.send_timeout
-        )
-        self.output_disk = OutputDisk(config.tmp_upload_dir, gateway.log)
-
-
 class Connection:
     """One accepted socket and what is going on over it."""
 
@@ -102,16 +62,14 @@ class Connection:
         "_body_seen",
         "_environs",
         "_lingered",
+        "_link",
         "_maybe_reader",
         "_output",
         "_peer",
         "_services",
-        "_sock",
         "_started",
-        "_watched",
         "call",
         "deadline",
-        "fd",
         "state",
     )
 
@@ -123,17 +81,15 @@ class Connection:
         environs: EnvironFactory,
     ) -> None:
         self._services = services
-        self._sock = sock
+        self._link = Link(sock, services.loop.poller)
         self._environs = environs
         self._peer = environs.peer(address)
         self._output = Output(sock, services.output_limits, services.output_disk)
         self._maybe_reader: RequestReader | None = None  # thousands idle without one
-        self._watched = 0  # what the poller watches for
         self._started = 0.0  # when the request began, by time.monotonic()
         self._body_seen = 0  # bytes of the body that its deadline takes into account
         self._lingered = 0  # bytes thrown away
         self.call: Call | None = None
-        self.fd = sock.fileno()
         self.state = IDLE
         self.deadline = services.loop.now + services.deadlines.head  # by the loop's clock
 
@@ -142,13 +98,14 @@ class Connection:
         return f"<Connection {self._peer.address or 'unix'} fd={self.fd} {self.state.name}{doing}>"
 
     @property
+    def fd(self) -> int:
+        return self._link.fd
+
+    @property
     def _reader(self) -> RequestReader:
         reader = self._maybe_reader
         if reader is None:
-            services = self._services
-            reader = self._maybe_reader = RequestReader(
-                services.limits, services.spool_memory, services.spool_directory
-            )
+            reader = self._maybe_reader = self._services.new_reader()
         return reader
 
     def _enter(self, state: State) -> None:
@@ -170,7 +127,7 @@ class Connection:
         elif state is LINGERING:
             self._discard()
         elif state in AWAY:
-            self._watch(0)  # whatever it is, it has to wait
+            self._link.watch(0)  # whatever it is, it has to wait
         elif state is not CLOSED:
             if mask & WRITE:
                 self._output.flush()  # the rest of a 100 Continue
@@ -197,15 +154,15 @@ class Connection:
         """Close the socket. What the client has not taken is lost."""
         if self.state is CLOSED:
             return
-        self._watch(0)
-        self._log_access()
+        self._link.watch(0)
         self.abandon()
         self._services.closed(self)
+        self._end_call()
 
     # Reading
 
     def _receive(self) -> None:
-        data = self._maybe_recv()
+        data = self._link.maybe_receive()
         if data is None:
             self._watch_input()
             return
@@ -217,15 +174,6 @@ class Connection:
         reader = self._reader
         reader.wire.receive_data(data)
         self._read(reader)
-
-    def _maybe_recv(self) -> bytes | None:
-        """What there is, ``b""`` at EOF, None when there is nothing yet."""
-        try:
-            return self._sock.recv(RECEIVE_SIZE)
-        except BlockingIOError:
-            return None
-        except OSError as error:  # a route that went away, say
-            raise ConnectionError(str(error)) from error
 
     def _read(self, reader: RequestReader) -> None:
         try:
@@ -264,7 +212,7 @@ class Connection:
             self._output.write([interim])
 
     def _watch_input(self) -> None:
-        self._watch(READ | WRITE if self._output.pending else READ)
+        self._link.watch(READ | WRITE if self._output.pending else READ)
 
     # To the application and back
 
@@ -293,11 +241,8 @@ class Connection:
         reader.close()
         if self.call.outcome is DISCONNECTED:
             self.close()
-        elif self._output.pending:
-            self._enter(FLUSHING)
-            self._flush()
         else:
-            self._finish(reader)
+            self._finish_or_flush(reader)
 
     def abandon(self) -> None:
         """Close the socket and the files, and nothing else."""
@@ -305,9 +250,18 @@ class Connection:
         self._output.close()
         if self._maybe_reader is not None:
             self._maybe_reader.close()
-        self._sock.close()
+        self._link.close()
 
     # Writing
+
+    def _finish_or_flush(self, reader: RequestReader) -> None:
+        """Everything was written, or the client has to take the rest of it first."""
+        if not self._output.pending:
+            self._finish(reader)
+            return
+        self._enter(FLUSHING)
+        self.deadline = self._services.loop.now + self._services.deadlines.send
+        self._flush()
 
     def _flush(self) -> None:
         output = self._output
@@ -321,20 +275,16 @@ class Connection:
         if not output.pending:
             self._finish(self._reader)
             return
-        if output.taken > taken or self._watched != WRITE:
+        if output.taken > taken:
             self.deadline = self._services.loop.now + self._services.deadlines.send
-        self._watch(WRITE)
+        self._link.watch(WRITE)
 
     def _finish(self, reader: RequestReader) -> None:
-        """Everything was written: go on with the next request, or end."""
-        call = self.call
-        if self._services.access is not None:
-            self._log_access()
+        """Go on with the next request, or end."""
+        call = self._end_call()
         if call is None:
             self._linger()  # it was a refusal; the client may still be sending
-            return
-        self.call = None
-        if call.outcome is not COMPLETE:
+        elif call.outcome is not COMPLETE:
             self._break_off(call)
         elif reader.start_next():
             self._start_next(reader)
@@ -352,7 +302,14 @@ class Connection:
             return
         self._enter(IDLE)
         self.deadline = services.loop.now + services.deadlines.idle
-        self._watch(READ)
+        self._link.watch(READ)
+
+    def _end_call(self) -> Call | None:
+        """The call is over, if there was one; log it, once."""
+        call, self.call = self.call, None
+        if call is not None and self._services.access is not None:
+            self._services.log_access(call, self._started)
+        return call
 
     def _break_off(self, call: Call) -> None:
         """The response is not whole, and the client must notice."""
@@ -371,11 +328,7 @@ class Connection:
         reader.close()
         self._output.begin()
         self._output.write([reader.wire.refuse(status, detail, services.gateway.clock.date())])
-        if self._output.pending:
-            self._enter(FLUSHING)
-            self._flush()
-        else:
-            self._finish(reader)
+        self._finish_or_flush(reader)
 
     # Ending
 
@@ -383,59 +336,22 @@ class Connection:
         """Close in two steps, for unread bytes at a close reset the connection and with it what
         the client has not read yet (RFC 9112 9.6).
         """
-        try:
-            self._sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            self.close()
-            return
+        self._link.end()
         self._enter(LINGERING)
         self.deadline = self._services.loop.now + LINGER_SECONDS
-        self._watch(READ)
+        self._link.watch(READ)
 
     def _discard(self) -> None:
-        data = self._maybe_recv()
+        data = self._link.maybe_receive()
         if data is None:
             return
         self._lingered += len(data)
         if not data:
             self.close()
         elif self._lingered > LINGER_LIMIT:
-            self._watch(0)  # the deadline closes it; the client can read until then
+            self._link.watch(0)  # the deadline closes it; the client can read until then
 
     def _reset(self) -> None:
         """Close so that the client gets an error instead of an end."""
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._link.reset_on_close()
         self.close()
-
-    def _log_access(self) -> None:
-        access, call = self._services.access, self.call
-        if access is None or call is None or not call.responder.status:
-            return
-        request, responder = call.request, call.responder
-        access.write(
-            Exchange(
-                client=call.client,
-                method=request.method,
-                target=request.target,
-                http_version=request.http_version,
-                headers=request.headers,
-                status=responder.status,
-                response_headers=responder.headers,
-                body_bytes=responder.body_bytes,
-                seconds=time.monotonic() - self._started,
-                environ=call.environ,
-            )
-        )
-
-    def _watch(self, mask: int) -> None:
-        """Have the poller watch for ``mask``, which costs a system call only when it changes."""
-        if mask == self._watched:
-            return
-        poller = self._services.loop.poller
-        if not self._watched:
-            poller.register(self.fd, mask)
-        elif mask:
-            poller.modify(self.fd, mask)
-        else:
-            poller.unregister(self.fd)
-        self._watched = mask

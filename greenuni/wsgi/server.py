@@ -16,18 +16,19 @@ from functools import partial
 from greenuni.shell import Seat, WorkerState, beat_interval
 from greenuni.wsgi.acceptor import Acceptor
 from greenuni.wsgi.application import Gateway, QuickStop
-from greenuni.wsgi.connection import AWAY, HEAD, IDLE, Connection, Services
+from greenuni.wsgi.connection import Connection
 from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.errorstream import ErrorStream
 from greenuni.wsgi.loop import Loop
 from greenuni.wsgi.poller import READ
+from greenuni.wsgi.population import Population
+from greenuni.wsgi.services import Services
 from greenuni.wsgi.signals import Order, SignalHandlers
 from greenuni.wsgi.threads import Job, Runner, new_runner
 from greenuni.wsgi.wakeup import Mailbox, Wakeup
 
 DRAIN_IDLE_SECONDS = 2.0  # how long a draining worker waits for the last request of an idle client
 DRAIN_TICK = 0.1  # seconds
-EVICTED_SHARE = 100  # when full, one in so many connections makes room, at every tick
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,6 @@ class Server:
 
     def __init__(self, seat: Seat) -> None:
         self._seat = seat
-        self._connections: set[Connection] = set()
         self._running: dict[Connection, float] = {}  # since when the application has them
         self._orders: deque[tuple[Order, float]] = deque()
         self._drain: Drain | None = None
@@ -55,6 +55,7 @@ class Server:
             on_tick=self._tick,
             after_turn=self._admit,
         )
+        self._connections = Population(self._loop)
         self._services = self._new_services()
         self._acceptors = self._new_acceptors()
         self._runner: Runner = new_runner(seat.config.threads, seat.pulse, self._returns, seat.log)
@@ -175,7 +176,6 @@ class Server:
     def _accepted(self, sock: socket.socket, address: SocketName, environs: EnvironFactory) -> None:
         connection = Connection(self._services, sock, address, environs)
         self._connections.add(connection)
-        self._loop.handlers[connection.fd] = connection
         # Its first bytes are often there already.
         self._loop.guard(connection, partial(connection.on_event, READ))
 
@@ -190,7 +190,8 @@ class Server:
         self._runner.submit(connection)
 
     def _returned(self, connection: Connection) -> None:
-        del self._running[connection]
+        if self._running.pop(connection, None) is None:
+            return
         slot = self._seat.slot
         slot.end(len(self._running))
         if self._retire_at and slot.requests >= self._retire_at:
@@ -199,7 +200,7 @@ class Server:
 
     def _closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
-        self._loop.handlers.pop(connection.fd, None)
+        self._returned(connection)  # if a fault kept it from coming back
 
     def _in_flight(self) -> list[str]:
         """For a dump of this worker, from whatever thread or signal handler makes it."""
@@ -215,31 +216,17 @@ class Server:
     def _tick(self) -> None:
         self._seat.slot.beat()
         self._obey()  # a signal handler may have run just after the loop was woken for it
-        now = self._loop.now
-        for connection in list(self._connections):
-            if connection.state in AWAY:
-                continue
-            if connection.deadline <= now:
-                self._loop.guard(connection, connection.expire)
-            else:
-                connection.park()
+        self._connections.check_deadlines()
         if self._drain is not None:
             self._drain_further(self._drain)
         elif self._is_full:
-            self._evict()
+            self._connections.evict()
 
     @property
     def _is_full(self) -> bool:
         return len(self._connections) >= self._seat.config.worker_connections or any(
             acceptor.is_exhausted for acceptor in self._acceptors
         )
-
-    def _evict(self) -> None:
-        """Idle clients must not keep new ones out: close those that have idled longest."""
-        idle = [connection for connection in self._connections if connection.state is IDLE]
-        idle.sort(key=lambda connection: connection.deadline)
-        for connection in idle[: 1 + len(self._connections) // EVICTED_SHARE]:
-            connection.close()
 
     def _drain_further(self, drain: Drain) -> None:
         now = time.monotonic()
@@ -252,18 +239,12 @@ class Server:
                 )
             self._loop.stop()
         elif now >= drain.idle_until:
-            for connection in list(self._connections):
-                if connection.state in (IDLE, HEAD):
-                    self._loop.guard(connection, connection.expire)
+            self._connections.expire_waiting()
 
     def _close(self) -> None:
         self._runner.stop()
         for acceptor in self._acceptors:
             acceptor.close()
-        returned = self._returns.close()
-        for connection in list(self._connections):
-            # Those that a thread still has are let go of by that thread.
-            if connection.state not in AWAY or connection in returned:
-                connection.close()
+        self._connections.close(returned=self._returns.close())
         self._loop.close()
         self._wakeup.close()

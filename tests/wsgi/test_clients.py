@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from greenuni.wsgi.application import Call
 from greenuni.wsgi.environ import EnvironFactory
 from tests.support.server import wait_until
 from tests.wsgi.harness import (
@@ -358,3 +359,26 @@ def test_a_fault_in_the_server_harms_one_connection(
         assert healthy.get().status == 200
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert "Fault in the server" in record.getMessage()
+
+
+@BOTH
+def test_a_fault_around_the_application_harms_one_connection(
+    threads: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Call.run
+
+    def faulty(self: Call) -> None:
+        if self.environ["PATH_INFO"] == "/fault":
+            raise RuntimeError("a bug")
+        run(self)
+
+    monkeypatch.setattr(Call, "run", faulty)
+    with no_descriptor_leaks(), serving(hello, threads=threads) as shell:
+        for _ in range(threads + 1):
+            client = shell.connect()
+            client.send(request("/fault"))
+            assert client.is_closed()
+        assert shell.get().status == 200
+        wait_until(lambda: not shell.seat.in_flight(), "nothing in flight")
+        assert shell.seat.slot.in_flight == 0
+    assert caplog.text.count("Fault in the server") == threads + 1

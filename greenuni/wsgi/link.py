@@ -1,0 +1,67 @@
+"""One accepted socket: reading it, watching it, closing it.
+
+The descriptor is registered with the poller when a read would block, not before, and stays so from
+request to request: a connection that is used for one request is never registered, and one that is
+used for a thousand is registered once.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+from greenuni.wsgi.poller import Poller
+
+RECEIVE_SIZE = 64 * 1024  # bytes asked for at once
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
+
+
+class Link:
+    """A non-blocking socket and what the poller watches it for."""
+
+    __slots__ = ("_poller", "_sock", "_watched", "fd")
+
+    def __init__(self, sock: socket.socket, poller: Poller) -> None:
+        self._sock = sock
+        self._poller = poller
+        self._watched = 0
+        self.fd = sock.fileno()
+
+    def __repr__(self) -> str:
+        return f"<Link {self.fd} watched={self._watched}>"
+
+    def maybe_receive(self) -> bytes | None:
+        """What there is, ``b""`` at EOF, None when there is nothing yet. Raises ConnectionError."""
+        try:
+            return self._sock.recv(RECEIVE_SIZE)
+        except BlockingIOError:
+            return None
+        except OSError as error:  # a route that went away, say
+            raise ConnectionError(str(error)) from error
+
+    def watch(self, mask: int) -> None:
+        """Have the poller watch for ``mask``, which costs a system call only when it changes."""
+        if mask == self._watched:
+            return
+        if not self._watched:
+            self._poller.register(self.fd, mask)
+        elif mask:
+            self._poller.modify(self.fd, mask)
+        else:
+            self._poller.unregister(self.fd)
+        self._watched = mask
+
+    def end(self) -> None:
+        """Say that nothing more will come from us. Raises ConnectionError."""
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise ConnectionError(str(error)) from error
+
+    def reset_on_close(self) -> None:
+        """Let the client get an error instead of an end."""
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+    def close(self) -> None:
+        """Close the socket, in whatever thread; ``watch(0)`` comes before if there is a loop."""
+        self._sock.close()

@@ -1,0 +1,65 @@
+"""All connections of a worker, and what is done to them as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from greenuni.wsgi.connection import AWAY, HEAD, IDLE, Connection
+from greenuni.wsgi.loop import Loop
+
+EVICTED_SHARE = 100  # when full, one in so many connections makes room, at every tick
+
+
+class Population:
+    """The connections that are open. Those that the application has are left alone."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._connections: set[Connection] = set()
+
+    def __repr__(self) -> str:
+        return f"<Population of {len(self)}>"
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def add(self, connection: Connection) -> None:
+        self._connections.add(connection)
+        self._loop.handlers[connection.fd] = connection
+
+    def discard(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._loop.handlers.pop(connection.fd, None)
+
+    def check_deadlines(self) -> None:
+        """Expire what is late, and let those that idle cost less."""
+        now = self._loop.now
+        for connection in list(self._connections):
+            if connection.state in AWAY:
+                continue
+            if connection.deadline <= now:
+                self._loop.guard(connection, connection.expire)
+            else:
+                connection.park()
+
+    def evict(self) -> None:
+        """Close those that have idled longest: idle clients must not keep new ones out."""
+        idle = [connection for connection in self._connections if connection.state is IDLE]
+        idle.sort(key=lambda connection: connection.deadline)
+        for connection in idle[: 1 + len(self) // EVICTED_SHARE]:
+            connection.close()
+
+    def expire_waiting(self) -> None:
+        """Expire those that we have nothing whole of, not even a request head."""
+        for connection in list(self._connections):
+            if connection.state in (IDLE, HEAD):
+                self._loop.guard(connection, connection.expire)
+
+    def close(self, returned: Container[object]) -> None:
+        """Close all but those that a thread still has; it lets go of them itself.
+
+        ``returned`` are those that no thread has any more, although their state says so.
+        """
+        for connection in list(self._connections):
+            if connection.state not in AWAY or connection in returned:
+                connection.close()

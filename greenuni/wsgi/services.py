@@ -1,0 +1,76 @@
+"""What all connections of a worker share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from greenuni.config import Config
+from greenuni.deadlines import Deadlines
+from greenuni.http import Limits
+from greenuni.observe import AccessLog, Exchange
+from greenuni.wsgi.application import Call, Gateway
+from greenuni.wsgi.loop import Loop
+from greenuni.wsgi.output import OutputDisk, OutputLimits
+from greenuni.wsgi.reader import RequestReader
+
+
+class Services:
+    """The loop, the application, limits and logs, and whom a connection tells what.
+
+    ``dispatch`` takes a connection to the application, ``returned`` and ``closed`` are told that
+    it is back and that it is gone.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        gateway: Gateway,
+        config: Config,
+        access: AccessLog | None,
+        dispatch: Callable[[Any], None],
+        returned: Callable[[Any], None],
+        closed: Callable[[Any], None],
+    ) -> None:
+        self.loop = loop
+        self.gateway = gateway
+        self.log = gateway.log
+        self.access = access
+        self.dispatch = dispatch
+        self.returned = returned
+        self.closed = closed
+        self.deadlines = Deadlines.of(config)
+        self.output_limits = OutputLimits(
+            config.spool_memory, config.spool_limit, config.send_timeout
+        )
+        self.output_disk = OutputDisk(config.tmp_upload_dir, gateway.log)
+        self._config = config
+        self._limits = Limits.of(config)
+
+    def __repr__(self) -> str:
+        return f"<Services of {self.gateway!r} on {self.loop!r}>"
+
+    def new_reader(self) -> RequestReader:
+        config = self._config
+        return RequestReader(self._limits, config.spool_memory, config.tmp_upload_dir)
+
+    def log_access(self, call: Call, began: float) -> None:
+        """One line for an exchange that is over and began at this ``time.monotonic()``."""
+        request, responder = call.request, call.responder
+        if self.access is None or not responder.status:
+            return
+        self.access.write(
+            Exchange(
+                client=call.client,
+                method=request.method,
+                target=request.target,
+                http_version=request.http_version,
+                headers=request.headers,
+                status=responder.status,
+                response_headers=responder.headers,
+                body_bytes=responder.body_bytes,
+                seconds=time.monotonic() - began,
+                environ=call.environ,
+            )
+        )

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -89,7 +90,7 @@ def _serve(
         setup = Setup(config, open_listeners(config, {}))
         owned.callback(close_all, setup.listeners)
         announce(logs.error, setup.listeners.values())
-        application = _preload(config, preload)
+        application = _preload(config, preload, logs.error)
     except GreenuniError as error:
         details = getattr(error, "details", "")
         logs.error.error("%s%s", error, f"\n{details.rstrip()}" if details else "")
@@ -111,11 +112,13 @@ def _introduce(config: Config, logs: Logs) -> None:
         logs.error.info("workers=auto: %s", config.workers_arithmetic)
 
 
-def _preload(config: Config, preload: Preload | None) -> Application | None:
+def _preload(config: Config, preload: Preload | None, log: logging.Logger) -> Application | None:
     """Load the application once for all workers, and keep its pages shared with them."""
     if not config.preload_app or preload is None:
         return None
     application = preload(config)
+    if threading.active_count() > 1:
+        log.warning("The preloaded application has started threads, which workers will not have")
     # Without this the first collection in a worker would write to every object's header.
     gc.collect()
     gc.freeze()

@@ -6,6 +6,7 @@ Events leave this room by serial; nobody else deals in pids, pipes and wait stat
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import select
 import signal
@@ -66,17 +67,21 @@ class Children:
         return events
 
     def _hear(self, child: Child) -> list[Event]:
-        """Read what is there. A pipe that has ended or talks nonsense is not listened to any more."""
-        try:
-            data = os.read(child.reader, READ_SIZE)
-            messages = child.decoder.feed(data)
-        except BlockingIOError:
-            return []
-        except MessageError:
-            data, messages = b"", []
-        if not data:
+        """Read what is there. A pipe that has ended is not listened to any more."""
+        data = _read(child.reader)
+        if data == b"":
             self._stop_hearing(child)
-        return [Said(child.serial, message) for message in messages]
+        return self._understand(child, data) if data else []
+
+    def _understand(self, child: Child, data: bytes) -> list[Event]:
+        """The messages that ``data`` completes. Who talks nonsense is not listened to any more."""
+        try:
+            return [Said(child.serial, message) for message in child.decoder.feed(data)]
+        except MessageError as error:
+            log = logging.getLogger("greenuni.error")
+            log.warning("Process %d is not listened to any more: %s", child.pid, error)
+            self._stop_hearing(child)
+            return []
 
     def _stop_hearing(self, child: Child) -> None:
         if self._by_reader.pop(child.reader, None) is not None:
@@ -89,14 +94,17 @@ class Children:
 
         Raises ``OSError`` when there can be no further process or pipe.
         """
-        slot = self._board.take()
         reader, writer = os.pipe()
         try:
-            pid = os.fork()
+            slot = self._board.take()
+            try:
+                pid = os.fork()
+            except OSError:
+                self._board.give_back(slot.index)
+                raise
         except OSError:
             os.close(reader)
             os.close(writer)
-            self._board.give_back(slot.index)
             raise
         if pid == 0:
             os.close(reader)
@@ -169,11 +177,8 @@ class Children:
     def _bury(self, child: Child, exit: Exit) -> list[Event]:
         events: list[Event] = []
         # A process that the worker left behind may keep the pipe open, so there need not be an EOF.
-        while child.reader in self._by_reader:
-            said = self._hear(child)
-            if not said:
-                break
-            events += said
+        while child.reader in self._by_reader and (data := _read(child.reader)):
+            events += self._understand(child, data)
         self._stop_hearing(child)
         os.close(child.reader)
         del self._by_serial[child.serial]
@@ -190,3 +195,11 @@ class Children:
 
     def __repr__(self) -> str:
         return f"<Children {sorted(child.pid for child in self._by_serial.values())}>"
+
+
+def _read(descriptor: int) -> bytes | None:
+    """What is in a pipe: None when nothing is, empty at its end."""
+    try:
+        return os.read(descriptor, READ_SIZE)
+    except BlockingIOError:
+        return None

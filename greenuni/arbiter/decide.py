@@ -38,12 +38,12 @@ from greenuni.arbiter.messages import Booted, Changed, Failed, Ready, Retiring
 from greenuni.arbiter.reconcile import QUICK_PATIENCE, drain, end, place_is_empty, reconcile
 from greenuni.arbiter.scoreboard import Reading
 from greenuni.arbiter.table import BEATING, SERVING, Phase, Stage, Table, Worker, counted
+from greenuni.errors import BootError
 from greenuni.shell import beat_interval
 
 ABORT_PATIENCE = 1.0  # seconds that a stuck worker gets to write its stacks
 FAILED_PATIENCE = 5.0  # seconds that a worker gets to end after it has said why
 OVERSLEPT = 1.0  # seconds; a tick so late means that we were not running, so neither were they
-BOOT_FAILURE_STATUS = 3
 
 
 def decide(table: Table, now: float, event: Event) -> list[Command]:
@@ -282,7 +282,6 @@ def _ready(table: Table, now: float, worker: Worker, message: Ready) -> list[Com
         if table.proven is not None:
             table.count = worker.plan.workers
         table.proven = worker.generation
-        table.phase = Phase.RUNNING
         commands.append(info(f"Serving {message.description}"))
     for elder in list(table.in_place(worker.number)):
         if elder is not worker:
@@ -362,7 +361,7 @@ def _died(table: Table, now: float, event: Died) -> list[Command]:
     worker = table.workers.pop(event.serial)
     cause = describe(event.exit, worker.sent)
     if worker.stage is Stage.BOOTING:
-        failure = Failed(f"{worker.label} {cause} while it booted", "", BOOT_FAILURE_STATUS)
+        failure = Failed(f"{worker.label} {cause} while it booted", "", BootError.exit_status)
         return _cannot_boot(table, now, worker, failure)
     life = f"it lived {now - worker.started_at:.1f} s and answered {counted(event.requests, 'request')}"
     commands: list[Command] = [_death_line(worker, event.exit, f"{worker.label} {cause}; {life}")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections.abc import Callable, Iterable
@@ -30,10 +31,13 @@ from greenuni.arbiter.inherited import Inherited
 from greenuni.arbiter.listeners import Listener, open_listeners
 from greenuni.arbiter.signals import SignalPipe
 from greenuni.arbiter.table import Plan
+from greenuni.arbiter.title import set_title
 from greenuni.config import Address, Config
 from greenuni.errors import GreenuniError
 from greenuni.observe import Logs
 from greenuni.shell import Application
+
+RESTART_ONLY = ("chdir", "pidfile", "preload_app", "reuse_port")
 
 
 class BecomeWorker(BaseException):
@@ -67,6 +71,7 @@ class Effects:
         self.status: int | None = None
         self._setups = {0: setup}
         self._logs = logs
+        self._first_config = setup.config
         self._logged = setup.config  # whose log settings are in force
         self._signals = signals
         self._load_config = load_config
@@ -137,16 +142,31 @@ class Effects:
         except GreenuniError as error:
             for listener in fresh:
                 listener.close()
-            self._use_logs_of(self._logged)
+            self._go_back_to_logs_of(self._logged)
             return [_refused(error)]
         announce(self._logs.error, fresh)
+        self._warn_of_what_stays(config)
+        set_title("arbiter", config)
         self._setups[command.generation] = Setup(config, listeners)
-        return [Configured(command.generation, Plan.of(config))]
+        plan = dataclasses.replace(Plan.of(config), preload=self._application is not None)
+        return [Configured(command.generation, plan)]
 
     def _use_logs_of(self, config: Config) -> None:
         """Open the logs anew: the files behind the same settings may have changed as well."""
         self._logs = Logs(config)
         self._logged = config
+
+    def _go_back_to_logs_of(self, config: Config) -> None:
+        """Log as before. Without any log of ours Python itself writes to standard error."""
+        try:
+            self._use_logs_of(config)
+        except GreenuniError as error:
+            self._logs.error.error("The logs cannot be opened again: %s", error)
+
+    def _warn_of_what_stays(self, config: Config) -> None:
+        for name in RESTART_ONLY:
+            if getattr(config, name) != getattr(self._first_config, name):
+                self._logs.error.warning("A new value of %s needs a restart", name)
 
     def _reopen_logs(self, command: ReopenLogs) -> list[Event]:
         self._logs.reopen()
@@ -159,7 +179,7 @@ class Effects:
                 listener.close()
         self._setups = {command.generation: keep}
         if self._logged is not keep.config:
-            self._use_logs_of(keep.config)
+            self._go_back_to_logs_of(keep.config)
         return []
 
     def _keep_places(self, command: KeepPlaces) -> list[Event]:

@@ -40,7 +40,13 @@ class SignalPipe:
         os.set_blocking(self._writer, False)
         self._is_starting = True
         self._wakeup_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        self._handlers_before = {number: signal.signal(number, self._note) for number in HANDLED}
+        self._handlers_before = {number: signal.getsignal(number) for number in HANDLED}
+        self._install()
+
+    def _install(self) -> None:
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        for number in HANDLED:
+            signal.signal(number, self._note)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         """The byte is in the pipe already; only an early end needs more."""
@@ -50,6 +56,7 @@ class SignalPipe:
     def begin_loop(self) -> None:
         """From now on `take` is called, so that nothing has to be raised."""
         self._is_starting = False
+        self._install()  # a preloaded application may have handlers, or have run an event loop
 
     def take(self) -> list[signal.Signals]:
         """The signals that have come since the last call, in order."""

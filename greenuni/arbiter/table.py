@@ -23,7 +23,6 @@ from greenuni.config import Config
 class Phase(enum.Enum):
     """What the server as a whole is doing."""
 
-    STARTING = "starting"  # no worker has been ready yet
     RUNNING = "running"
     STOPPING = "stopping"  # workers drain
     QUITTING = "quitting"  # workers end at once
@@ -150,7 +149,7 @@ class Table:
     """
 
     plans: dict[int, Plan]
-    phase: Phase = Phase.STARTING
+    phase: Phase = Phase.RUNNING
     latest: int = 0  # the highest generation given out
     target: int = 0
     proven: int | None = None

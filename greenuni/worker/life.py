@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from greenuni.arbiter.inherited import Inherited
 from greenuni.arbiter.messages import Booted, Changed, Channel, Failed, Ready, Retiring
+from greenuni.arbiter.table import counted
 from greenuni.config import Config, check_applicable
 from greenuni.errors import BootError, GreenuniError, user_traceback
 from greenuni.loader import load, prepare_imports
@@ -23,7 +24,8 @@ from greenuni.worker.identity import become_worker, set_boot_signals, set_exit_s
 from greenuni.worker.watcher import Watcher
 
 SHORT_BUDGET = 1.0  # seconds to drain when the arbiter is gone or the code is being edited
-BOOT_FAILURE_STATUS = BootError.exit_status
+
+INTERFACE_NAMES = {Interface.WSGI: "WSGI", Interface.ASGI3: "ASGI", Interface.ASGI2: "ASGI 2"}
 
 Serve = Callable[[Seat], None]
 
@@ -56,7 +58,9 @@ def run_worker(
 
     Failures are told to the arbiter, which knows whether they are worth a line in the log.
     """
-    sys.exit(Life(inherited).run(load_application, find_shell))
+    status = Life(inherited).run(load_application, find_shell)
+    set_exit_signals()
+    sys.exit(status)
 
 
 class Life:
@@ -97,11 +101,10 @@ class Life:
             return self._fail(str(error), getattr(error, "details", ""), error.exit_status)
         except SystemExit as error:
             sentence = f"the application ended the worker with sys.exit({error.code!r})"
-            return self._fail(sentence, user_traceback(error), BOOT_FAILURE_STATUS)
+            return self._fail(sentence, user_traceback(error), BootError.exit_status)
         except BaseException as error:  # noqa: BLE001  # the arbiter is to hear of anything
             sentence = f"the worker ended with {type(error).__name__}: {error}"
-            return self._fail(sentence, traceback.format_exc(), BOOT_FAILURE_STATUS)
-        set_exit_signals()
+            return self._fail(sentence, traceback.format_exc(), BootError.exit_status)
         return 0
 
     def _begin(self) -> None:
@@ -145,6 +148,7 @@ class Life:
         if self._changes is not None and not self._is_ready:
             self._changes.watch_failure(details)
             self._channel.send(Failed(message, details, exit_status))
+            set_boot_signals(self._reopen_logs)
             while True:
                 signal.pause()
         self._channel.send(Failed(message, details, exit_status))
@@ -181,16 +185,11 @@ def describe(app: Application, config: Config) -> str:
     """What is served and how, for the line that begins with "Serving"."""
     if app.interface is Interface.WSGI:
         kind = "sync" if config.threads == 1 else "gthread"
-        threads = f", {_count(config.threads, 'thread')} each"
+        threads = f", {counted(config.threads, 'thread')} each"
     else:
         kind, threads = "asgi", ""
-    interface = {"wsgi": "WSGI", "asgi": "ASGI", "asgi2": "ASGI 2"}[app.interface.value]
     idle = f"kept for {config.keepalive:g} s" if config.keepalive else "closed at once"
     return (
-        f"{app.target}, which is {interface} ({app.description}), "
-        f"with {_count(config.workers, f'{kind} worker')}{threads}; idle connections are {idle}"
+        f"{app.target}, which is {INTERFACE_NAMES[app.interface]} ({app.description}), "
+        f"with {counted(config.workers, f'{kind} worker')}{threads}; idle connections are {idle}"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

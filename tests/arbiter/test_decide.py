@@ -19,7 +19,7 @@ from greenuni.arbiter.events import (
 )
 from greenuni.arbiter.exits import Exit
 from greenuni.arbiter.messages import Booted, Failed, Retiring
-from greenuni.arbiter.table import Phase, Stage
+from greenuni.arbiter.table import Stage
 from tests.arbiter.world import World, only
 
 # Start
@@ -409,4 +409,3 @@ def test_a_failure_that_comes_while_stopping_says_nothing() -> None:
     world.say(1, Failed("late", "", 3))
     world.die(1, status=3)
     assert world.finished == [0]
-    assert world.table.phase is Phase.STOPPING

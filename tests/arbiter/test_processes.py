@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -219,6 +220,19 @@ if os.environ["GREENUNI_WORKER_ID"] == "0" and os.fork() == 0:
     wait_until(lambda: len(children.read_text().split()) == 2, "no zombie")
     assert server.workers() == workers
     assert "exit status" not in server.log
+
+
+def test_a_server_without_descriptors_goes_on_and_recovers(start: Start) -> None:
+    server = start()
+    server.wait_for_log("Seated")
+    before = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    used = len(os.listdir(f"/proc/{server.pid}/fd"))
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (used + 1, before[1]))
+    server.signal(signal.SIGTTIN)
+    server.wait_for_log("Worker 1 cannot be forked: .*Too many open files")
+    server.wait_for_log("Worker 1 keeps ending; the next attempt is in 0.5 s")
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, before)
+    server.wait_for_log("Seated", 2)
 
 
 # Stuck loops

@@ -163,6 +163,63 @@ def test_preload_imports_once_and_hup_says_so(start: Start) -> None:
     assert server.log.count("imported") == 1
 
 
+def test_a_preloaded_application_cannot_make_the_arbiter_deaf(start: Start) -> None:
+    source = """
+import asyncio, signal, threading, time
+asyncio.run(asyncio.sleep(0))
+signal.set_wakeup_fd(-1)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+"""
+    server = start(source, workers=2, preload_app=True)
+    server.wait_for_log("Seated", 2)
+    assert "has started threads, which workers will not have" in server.log
+    os.kill(server.workers()[0], signal.SIGKILL)
+    server.wait_for_log("was ended by SIGKILL")
+    server.wait_for_log("Seated", 3)
+    assert server.stop() == 0
+
+
+def test_hup_names_the_settings_that_need_a_restart(start: Start, tmp_path: Path) -> None:
+    server = start(reuse_port=False)
+    server.write_config(reuse_port=True, pidfile=str(tmp_path / "server.pid"))
+    server.signal(signal.SIGHUP)
+    server.wait_for_log("A new value of pidfile needs a restart")
+    server.wait_for_log("A new value of reuse_port needs a restart")
+    server.wait_for_log("Reloaded")
+
+
+def test_nonsense_on_the_message_pipe_harms_nobody(start: Start) -> None:
+    source = """
+import os
+def serve(seat):
+    from tests.arbiter.fake_server import serve_nobody
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            if int(fd) > 2 and os.readlink(f"/proc/self/fd/{fd}").startswith("pipe"):
+                seat.ready()
+                os.write(int(fd), b"\\0\\0\\0\\2[]")
+        except OSError:
+            pass
+    serve_nobody(seat)
+"""
+    server = start(source)
+    server.wait_for_log(r"Process \d+ is not listened to any more: not a message")
+    assert server.stop() == 0
+
+
+def test_the_last_words_of_a_worker_are_heard_however_long(start: Start) -> None:
+    source = """
+def serve(seat):
+    from greenuni.errors import BootError
+    raise BootError("many words", "word " * 15000 + "the last one")
+"""
+    server = start(source, wait=False)
+    assert server.wait() == 3
+    assert "word the last one" in server.log
+
+
 def test_a_preloaded_application_that_cannot_be_imported(start: Start) -> None:
     server = start("raise RuntimeError('no database')", wait=False, preload_app=True, workers=3)
     assert server.wait() == 3

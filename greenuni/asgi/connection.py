@@ -349,7 +349,9 @@ class Connection:
 
     def _reject(self, error: RemoteProtocolError) -> None:
         """The client broke HTTP, or was too slow: tell it, if there is still place for that."""
-        self._service.seat.log.info("%s: refused with %d: %s", self._peer.name, error.status, error)
+        self._service.seat.log.info(
+            "Refused a request of %s: %d %s", self._peer.name, error.status, error
+        )
         if self._cycle is not None:
             self._cycle.fail(error.status, str(error))
         elif self._phase is DISCARD:

@@ -1,33 +1,29 @@
-"""One request and its response: the application's task, and the messages that it sends.
+"""One request, from its head to the return of the application: the task, and whom it answers.
 
 Nothing here knows a socket or a loop. The connection feeds the `Inbox` and says when the client is
-gone; what goes out is framed by `greenuni.http.Responder` and given to the `Channel`. Two things
-move independently:
+gone; messages become bytes in `Reply`, and bytes go to the `Channel`.
 
-    Reply     what the application has sent   AWAITED -> STARTED -> STREAMING -> (TRAILING) -> ENDED
     Client    whom we answer                  PRESENT -> FINISHED | DISMISSED -> LOST
 
-The head is held back until the first body message, so that an error before it is still a clean 500
-and a short response is one write. After the client is LOST, ``send`` does nothing (spec_version 2.3).
-
-``send`` passes a checkpoint only to wait for a slow client, or after so many messages or bytes that
-an application which never waits for anything else would keep the loop from everybody.
+After the client is LOST, ``send`` does nothing (spec_version 2.3). It passes a checkpoint only to
+wait for a slow client, or after so many messages or bytes that an application which never waits for
+anything else would keep the loop from everybody.
 """
 
 from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Awaitable, Callable
 
 from greenuni import failure
 from greenuni.asgi.inbox import Inbox
 from greenuni.asgi.interfaces import Cancellable, Channel, Message
-from greenuni.asgi.scope import Peer, accepts_trailers, build_scope
+from greenuni.asgi.reply import ENDED, STARTED, STREAMING, Reply
+from greenuni.asgi.scope import Peer, build_scope
 from greenuni.asgi.sendfile import FileToSend
 from greenuni.asgi.service import Service
 from greenuni.http import Connection as Wire
-from greenuni.http import Request, Responder
+from greenuni.http import Request
 from greenuni.observe import Exchange
 
 # What a response may send before other tasks get their turn: 64 KiB, or 16 small messages.
@@ -36,10 +32,6 @@ MESSAGE_COST = 4096
 
 # Not a status of HTTP: nginx's word in access logs for a client that left before it was answered.
 CLIENT_CLOSED_REQUEST = 499
-
-
-class UnexpectedMessage(RuntimeError):
-    """The application sent a message that cannot come at this point, or is none."""
 
 
 class Client(enum.Enum):
@@ -51,22 +43,8 @@ class Client(enum.Enum):
     LOST = "lost"  # nothing can be sent any more
 
 
-class Reply(enum.Enum):
-    """How far the application has come with its response, and what it may send from there."""
-
-    steps: dict[str, Step]
-
-    AWAITED = "awaited"
-    STARTED = "started"  # the head is known and held back
-    STREAMING = "streaming"  # the head has left
-    FILE = "sending a file"
-    TRAILING = "trailing"  # the body is complete, trailers are promised
-    ENDED = "complete"
-
-
 # A member looked up on its class costs several times what a global does, for every message.
 PRESENT, FINISHED, DISMISSED, LOST = Client
-AWAITED, STARTED, STREAMING, FILE, TRAILING, ENDED = Reply
 
 
 class Cycle:
@@ -81,12 +59,10 @@ class Cycle:
         "_peer",
         "_reply",
         "_request",
-        "_responder",
         "_service",
         "_started_at",
         "_status",
         "_task",
-        "_trailers",
         "inbox",
     )
 
@@ -102,24 +78,19 @@ class Cycle:
         self._service = service
         self._channel = channel
         self._request = request
-        self._responder = Responder(wire, request)
         self._peer = peer
         self._started_at = started_at  # monotonic seconds, first byte of the request
+        self._reply = Reply(service, wire, request)
         self._client = PRESENT
         self._client_name = ""
-        self._reply = AWAITED
         self._status = CLIENT_CLOSED_REQUEST  # for the access log, if the application gives none
         self._credit = CREDIT
-        self._trailers: list[tuple[bytes, bytes]] | None = None  # when promised
         self._task: Cancellable | None = None
         self._is_cancelled = False
         self.inbox = Inbox(channel, service.runtime)
 
     def __repr__(self) -> str:
-        return (
-            f"<Cycle {self._title()} reply={self._reply.value}"
-            f" client={self._client.value} {self.inbox!r}>"
-        )
+        return f"<Cycle {self._title()} client={self._client.value} {self._reply!r} {self.inbox!r}>"
 
     # Called by the connection and the service
 
@@ -162,7 +133,7 @@ class Cycle:
         """Answer with the server's own error if nothing has left yet, else break the response off."""
         if self._client is LOST:
             return
-        if self._responder.head_sent:
+        if self._reply.responder.head_sent:
             self._break_off(status)
         else:
             self._channel.refuse(status, detail)
@@ -177,6 +148,9 @@ class Cycle:
 
     def _is_lost(self) -> bool:
         return self._client is LOST
+
+    def _has_ended(self) -> bool:
+        return self._reply.stage is ENDED
 
     # The application's task
 
@@ -195,17 +169,17 @@ class Cycle:
         except BaseException as error:  # noqa: BLE001 - SystemExit too: one request must not end the others
             self._raised(error)
         else:
-            if self._reply is not ENDED:
+            if not self._has_ended():
                 self._returned_early()
         finally:
-            if self._reply is not ENDED:
+            if not self._has_ended():
                 self._record()
             service.request_finished(self)
             self._channel.cycle_finished()
 
     def _raised(self, error: BaseException) -> None:
         log = self._service.seat.log
-        if self.inbox.has_told and self._reply is not ENDED:
+        if self.inbox.has_told and not self._has_ended():
             # It was told that nobody listens, and this is how it stopped.
             log.debug(
                 "%s: the application raised %r after http.disconnect",
@@ -216,13 +190,13 @@ class Cycle:
             return
         identifier = failure.request_id(self._request.headers)
         failure.log_exception(log, self._title(), identifier, error)
-        if self._reply is not ENDED:
+        if not self._has_ended():
             self.fail(500, failure.page_detail(identifier))
 
     def _cancelled(self, error: BaseException) -> None:
         if not self._is_cancelled:
             self._raised(error)
-        elif self._reply is not ENDED:
+        elif not self._has_ended():
             self._leave()
 
     def _returned_early(self) -> None:
@@ -230,7 +204,7 @@ class Cycle:
             self._leave()
             return
         identifier = failure.request_id(self._request.headers)
-        complaint = f"the application returned while its response was {self._reply.value}"
+        complaint = f"the application returned while its response was {self._reply.stage.value}"
         failure.log_complaint(self._service.seat.log, self._title(), identifier, complaint)
         self.fail(500, failure.page_detail(identifier))
 
@@ -242,26 +216,20 @@ class Cycle:
         """
         if self._client is LOST:
             return
-        if self._reply is STREAMING and self._is_event_stream():
-            self._write(self._responder.end())
+        if self._reply.stage is STREAMING and self._reply.is_event_stream:
+            self._channel.write(self._reply.end())
             self._end()
         elif self._client is FINISHED:
             self._break_off(CLIENT_CLOSED_REQUEST)
         else:
             self.fail(503, "The server is shutting down.")
 
-    def _is_event_stream(self) -> bool:
-        return any(
-            name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream")
-            for name, value in self._responder.headers
-        )
-
     def _record(self) -> None:
         """Write the line of the access log."""
         access = self._service.seat.access
         if access is None:
             return
-        request, responder = self._request, self._responder
+        request, responder = self._request, self._reply.responder
         access.write(
             Exchange(
                 client=self._client_name,
@@ -279,140 +247,48 @@ class Cycle:
     # What the application sends
 
     async def send(self, message: Message) -> None:
-        """ASGI's ``send``. Raises UnexpectedMessage, or LocalProtocolError for what is not HTTP."""
+        """ASGI's ``send``. Raises what `Reply.take` raises."""
         if self._channel.write_paused:
             await self._channel.wait_writable()
         if self._client is LOST:
             # An application that streams without end learns it from receive(), or never.
             await self._service.runtime.checkpoint()
             return
-        step = self._reply.steps.get(message["type"])
-        if step is None:
-            raise _unexpected(self._reply, message)
-        pending = step(self, message)
-        if pending is not None:
-            await pending
-
-    def _on_start(self, message: Message) -> None:
-        if "status" not in message:
-            raise UnexpectedMessage("'http.response.start' needs a 'status'")
-        promised = message.get("trailers", False)
-        accepted = promised and accepts_trailers(self._request)
-        service = self._service
-        self._responder.start(
-            message["status"],
-            message.get("headers", ()),
-            date=service.clock.date(),
-            close=service.closes,
-            trailers=accepted,
-        )
-        self._trailers = [] if accepted else None
-        self._reply = STARTED
-
-    def _on_early_hint(self, message: Message) -> None:
-        """103 with Link fields (RFC 8297); dropped when the final head has left."""
-        if not self._responder.head_sent:
-            links = [(b"link", bytes(link)) for link in message.get("links", ())]
-            self._channel.write(self._responder.informational(103, links))
-
-    def _on_body(self, message: Message) -> Awaitable[None] | None:
-        chunk = message.get("body", b"")
-        if type(chunk) is not bytes:
-            chunk = _as_bytes(chunk)
-        if message.get("more_body", False):
-            self._write(self._responder.send(chunk, True))
-            self._reply = STREAMING
-            return self._yield_if_due(len(chunk))
-        if self._trailers is not None:
-            self._write(self._responder.send(chunk, True))
-            self._reply = TRAILING
-            return None
-        self._write(self._responder.send(chunk, False))
-        self._end()
-        return None
-
-    def _on_trailers(self, message: Message) -> None:
-        assert self._trailers is not None
-        self._trailers.extend((name, value) for name, value in message.get("headers", ()))
-        if not message.get("more_trailers", False):
-            self._write(self._responder.end(self._trailers))
+        reply = self._reply
+        before = reply.stage
+        if before is STARTED and message["type"] == "http.response.pathsend":
+            await self._send_file(message["path"])
+            return
+        data = reply.take(message)
+        if data:
+            self._channel.write(data)
+        if reply.stage is STREAMING:
+            self._credit -= len(data) + MESSAGE_COST
+            if self._credit < 0:
+                self._credit = CREDIT
+                await self._service.runtime.checkpoint()
+        elif reply.stage is ENDED and before is not ENDED:
             self._end()
-
-    def _on_path(self, message: Message) -> Awaitable[None]:
-        return self._send_file(message["path"])
-
-    def _ignore(self, message: Message) -> None:
-        """Trailers that the client did not ask for; the response was complete without them."""
 
     async def _send_file(self, path: str) -> None:
         async with FileToSend(path, self._service.file_readers) as file:
             if self._is_lost():
                 return
-            parts = self._responder.passthrough(file.size)
-            self._reply = FILE
-            if self._responder.wants_body:
+            self._channel.write(self._reply.start_file(file.size))
+            if self._reply.responder.wants_body:
                 async for block in file.blocks():
-                    parts.append(block)
-                    self._write(parts)
-                    parts = []
+                    self._channel.write(block)
                     if self._channel.write_paused:
                         await self._channel.wait_writable()
                     if self._is_lost():
                         return
                 if file.remaining:
                     raise EOFError(f"{path!r} has become shorter while it was sent")
-            self._write(parts)
+            self._reply.end_file()
         self._end()
 
-    def _write(self, parts: list[bytes]) -> None:
-        if parts:
-            self._channel.write(parts[0] if len(parts) == 1 else b"".join(parts))
-
-    def _yield_if_due(self, sent: int) -> Awaitable[None] | None:
-        self._credit -= sent + MESSAGE_COST
-        if self._credit > 0:
-            return None
-        self._credit = CREDIT
-        return self._service.runtime.checkpoint()
-
     def _end(self) -> None:
-        self._reply = ENDED
+        """The last byte has been given to the connection."""
         self.inbox.close()
         self._record()
         self._channel.response_ended()
-
-
-Step = Callable[[Cycle, Message], Awaitable[None] | None]
-
-# The table of what may come when. It hangs on the states themselves, because looking a member up in
-# a dictionary hashes it in Python.
-Reply.AWAITED.steps = {
-    "http.response.start": Cycle._on_start,
-    "http.response.early_hint": Cycle._on_early_hint,
-}
-Reply.STARTED.steps = {
-    "http.response.body": Cycle._on_body,
-    "http.response.pathsend": Cycle._on_path,
-    "http.response.early_hint": Cycle._on_early_hint,
-}
-Reply.STREAMING.steps = {
-    "http.response.body": Cycle._on_body,
-    "http.response.early_hint": Cycle._on_early_hint,
-}
-Reply.FILE.steps = {}
-Reply.TRAILING.steps = {"http.response.trailers": Cycle._on_trailers}
-Reply.ENDED.steps = {"http.response.trailers": Cycle._ignore}
-
-
-def _unexpected(reply: Reply, message: Message) -> UnexpectedMessage:
-    expected = " or ".join(reply.steps) or "nothing more"
-    return UnexpectedMessage(
-        f"{message['type']!r} cannot come while the response is {reply.value}; expected {expected}"
-    )
-
-
-def _as_bytes(chunk: object) -> bytes:
-    """Starlette sends memoryviews as they are."""
-    if isinstance(chunk, (bytes, bytearray, memoryview)):
-        return bytes(chunk)
-    raise UnexpectedMessage(f"the 'body' of a message must be bytes, not {type(chunk).__name__}")

@@ -17,13 +17,13 @@ import contextvars
 import enum
 import logging
 import traceback
-from types import TracebackType
 from typing import Any
 
 import anyio
 
 from greenuni.asgi.interfaces import App, Message, Scope
 from greenuni.errors import BootError, user_traceback
+from greenuni.failure import without_our_frames
 
 LIFESPAN_SPEC_VERSION = "2.0"
 
@@ -122,7 +122,7 @@ class Lifespan:
         kind = message["type"]
         if self._stage in (Stage.CALLED, Stage.STARTING) and kind in _STARTED:
             self._stage = _STARTED[kind]
-            self._failure = message.get("message") or "it sent lifespan.startup.failed"
+            self._keep_message(message.get("message", ""))
             self.context = contextvars.copy_context()
             self._started.set()
         elif self._stage is Stage.STOPPING and kind in _STOPPED:
@@ -133,34 +133,35 @@ class Lifespan:
         else:
             raise RuntimeError(f"{kind!r} cannot come while the lifespan is {self._stage.value}")
 
+    def _keep_message(self, text: str) -> None:
+        """Of a failed startup; Starlette sends a whole traceback, which ends with the exception."""
+        lines = text.strip().splitlines()
+        self._failure = lines[-1] if lines else "it sent lifespan.startup.failed"
+        self._details = text if len(lines) > 1 else ""
+
     def _ended(self, error: BaseException | None) -> None:
         """The application has returned or raised; what that means depends on the stage."""
-        if self._stage is Stage.CALLED or (self._stage is Stage.STARTING and error is None):
+        stage = self._stage
+        if stage is Stage.CALLED or (stage is Stage.STARTING and error is None):
             self._stage = Stage.ABSENT
-            self._failure = "it returned" if error is None else _summary(error)
-        elif self._stage is Stage.STARTING:
+        elif stage is Stage.STARTING:
             self._stage = Stage.FAILED
-            self._failure = _summary(error)
-        elif self._stage is not Stage.FAILED and error is not None:
+        elif stage in (Stage.UP, Stage.STOPPING):
+            self._stage = Stage.DOWN
+        if stage in (Stage.CALLED, Stage.STARTING):
+            self._failure = "it returned" if error is None else _summary(error)
+            self._details = "" if error is None else user_traceback(error)
+        elif error is not None and stage is not Stage.FAILED:
             self._log.error(
                 "The application raised in its lifespan while it was %s",
-                self._stage.value,
-                exc_info=(type(error), error, _user_frames(error)),
+                stage.value,
+                exc_info=(type(error), error, without_our_frames(error.__traceback__)),
             )
-        if self._stage is not Stage.FAILED:
-            self._stage = Stage.ABSENT if self._stage is Stage.ABSENT else Stage.DOWN
-        if error is not None:
-            self._details = user_traceback(error)
 
 
 _STARTED = {"lifespan.startup.complete": Stage.UP, "lifespan.startup.failed": Stage.FAILED}
 _STOPPED = ("lifespan.shutdown.complete", "lifespan.shutdown.failed")
 
 
-def _summary(error: BaseException | None) -> str:
+def _summary(error: BaseException) -> str:
     return "".join(traceback.format_exception_only(type(error), error)).strip()
-
-
-def _user_frames(error: BaseException) -> TracebackType | None:
-    """The traceback without our own frame, which is the outermost."""
-    return error.__traceback__.tb_next if error.__traceback__ is not None else None

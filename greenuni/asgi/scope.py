@@ -35,7 +35,7 @@ class Peer:
     @property
     def name(self) -> str:
         """For log lines."""
-        return self.client[0] if self.client else "a UNIX socket client"
+        return self.client[0] if self.client else "unix peer"
 
 
 def accepts_trailers(request: Request) -> bool:

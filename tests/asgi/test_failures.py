@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from greenuni.asgi.cycle import UnexpectedMessage
+from greenuni.asgi.reply import UnexpectedMessage
 from greenuni.errors import LocalProtocolError
 
 from .support import Message, Receive, Send, hello, http_only, respond, routed, serving, wait_until

@@ -75,13 +75,15 @@ class Children:
 
     def _understand(self, child: Child, data: bytes) -> list[Event]:
         """The messages that ``data`` completes. Who talks nonsense is not listened to any more."""
+        events: list[Event] = []
         try:
-            return [Said(child.serial, message) for message in child.decoder.feed(data)]
+            for message in child.decoder.feed(data):
+                events.append(Said(child.serial, message))  # noqa: PERF401 - feed() may raise
         except MessageError as error:
             log = logging.getLogger("greenuni.error")
             log.warning("Process %d is not listened to any more: %s", child.pid, error)
             self._stop_hearing(child)
-            return []
+        return events
 
     def _stop_hearing(self, child: Child) -> None:
         if self._by_reader.pop(child.reader, None) is not None:

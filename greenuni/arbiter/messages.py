@@ -11,6 +11,7 @@ import json
 import os
 import struct
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,10 +92,9 @@ class Decoder:
     def __init__(self) -> None:
         self._rest = b""
 
-    def feed(self, data: bytes) -> list[Message]:
-        """The messages that ``data`` completes. Raises `MessageError`."""
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """The messages that ``data`` completes. Raises `MessageError`, after those that came before."""
         self._rest += data
-        messages = []
         while len(self._rest) >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._rest)
             if length > LONGEST_MESSAGE:
@@ -102,9 +102,8 @@ class Decoder:
             end = _LENGTH.size + length
             if len(self._rest) < end:
                 break
-            messages.append(_decode(self._rest[_LENGTH.size : end]))
-            self._rest = self._rest[end:]
-        return messages
+            body, self._rest = self._rest[_LENGTH.size : end], self._rest[end:]
+            yield _decode(body)
 
     def __repr__(self) -> str:
         return f"<Decoder {len(self._rest)} bytes wait>"

@@ -32,7 +32,7 @@ ALL: list[Message] = [
 
 
 def test_messages_come_back_as_they_were() -> None:
-    assert Decoder().feed(b"".join(map(encode, ALL))) == ALL
+    assert list(Decoder().feed(b"".join(map(encode, ALL)))) == ALL
 
 
 def test_messages_come_back_byte_by_byte() -> None:
@@ -49,12 +49,19 @@ def test_messages_come_back_byte_by_byte() -> None:
 )
 def test_what_is_no_message_is_refused(body: bytes) -> None:
     with pytest.raises(MessageError):
-        Decoder().feed(len(body).to_bytes(4, "big") + body)
+        list(Decoder().feed(len(body).to_bytes(4, "big") + body))
+
+
+def test_what_came_before_nonsense_is_heard() -> None:
+    messages = Decoder().feed(encode(Booted()) + b"\0\0\0\2[]" + encode(Booted()))
+    assert next(messages) == Booted()
+    with pytest.raises(MessageError):
+        next(messages)
 
 
 def test_a_message_that_is_too_long_is_refused_before_it_is_kept() -> None:
     with pytest.raises(MessageError):
-        Decoder().feed((LONGEST_MESSAGE + 1).to_bytes(4, "big"))
+        list(Decoder().feed((LONGEST_MESSAGE + 1).to_bytes(4, "big")))
 
 
 def test_long_details_keep_their_end() -> None:

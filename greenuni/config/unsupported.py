@@ -100,7 +100,7 @@ GUNICORN = (
     Unsupported(
         "gunicorn",
         ("reload_engine",),
-        f"{_RELOAD}, with watchfiles where it is installed",
+        _RELOAD,
         satisfied=("auto",),
     ),
     Unsupported("gunicorn", ("reload_extra_files",), _RELOAD, flags=("--reload-extra-file",)),

@@ -21,6 +21,7 @@ from greenuni.observe.access import AccessLog
 ERROR_FORMAT = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
 DATE_FORMAT = "[%Y-%m-%d %H:%M:%S %z]"
 STANDARD_STREAM = "-"
+SAME_OWNER = (-1, -1)  # as chown takes it
 
 
 class Logs:
@@ -116,13 +117,16 @@ class _ReopenableFile(_StreamHandler):
     def __init__(self, path: str, config: Config) -> None:
         # The absolute path: a later --chdir must not move the log.
         self._path = os.path.abspath(path)
+        self._owner = (_user_id(config.user), _group_id(config.group))
         super().__init__(self._open_file())
-        if (config.user or config.group) and os.geteuid() == 0:
-            os.chown(self._path, _user_id(config.user), _group_id(config.group))
 
     def _open_file(self) -> Any:
         try:
-            return open(self._path, "a", encoding="utf-8", errors="backslashreplace")
+            # It stays open for as long as the handler does.
+            stream = open(self._path, "a", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+            if self._owner != SAME_OWNER and os.geteuid() == 0:
+                os.fchown(stream.fileno(), *self._owner)  # the workers reopen it as that user
+            return stream
         except OSError as error:
             raise ConfigError(
                 f"cannot write the log file {self._path}: {error.strerror}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -150,3 +151,13 @@ def test_an_unusable_configuration_is_one_sentence(setting: str, tmp_path: Path)
     path.write_text("not a configuration")
     with pytest.raises(ConfigError, match=r"the logging configuration .* cannot be used"):
         logs_with(**{setting: str(path)})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_the_workers_user_owns_the_file_also_after_a_rotation(tmp_path: Path) -> None:
+    path = tmp_path / "error.log"
+    logs = logs_with(errorlog=str(path), user="65534", group="65534")
+    assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)
+    path.rename(tmp_path / "error.log.1")
+    logs.reopen()
+    assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)

@@ -24,7 +24,7 @@ import struct
 import time
 
 from greenuni.asgi.clocks import ReadClock, SendClock
-from greenuni.asgi.cycle import Cycle
+from greenuni.asgi.cycle import SHUTTING_DOWN, Cycle
 from greenuni.asgi.interfaces import Transport, Waiting
 from greenuni.asgi.scope import Peer
 from greenuni.asgi.service import DRAIN_IDLE, Service
@@ -399,10 +399,10 @@ class Connection:
             self._close()
 
     def leave(self) -> None:
-        if self._phase in (BODY, ANSWER):
-            self.abort()
+        self._has_eof = True  # there is no time to linger
+        if self._cycle is not None:
+            self._cycle.fail(503, SHUTTING_DOWN)
         else:
-            self._has_eof = True  # no lingering
             self._close()
 
     def _time_out(self) -> None:

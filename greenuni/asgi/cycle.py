@@ -33,6 +33,8 @@ MESSAGE_COST = 4096
 # Not a status of HTTP: nginx's word in access logs for a client that left before it was answered.
 CLIENT_CLOSED_REQUEST = 499
 
+SHUTTING_DOWN = "The server is shutting down."
+
 
 class Client(enum.Enum):
     """Whether anybody waits for the response."""
@@ -222,7 +224,7 @@ class Cycle:
         elif self._client is FINISHED:
             self._break_off(CLIENT_CLOSED_REQUEST)
         else:
-            self.fail(503, "The server is shutting down.")
+            self.fail(503, SHUTTING_DOWN)
 
     def _record(self) -> None:
         """Write the line of the access log."""

@@ -17,6 +17,7 @@ import contextvars
 import enum
 import logging
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -41,13 +42,15 @@ class Stage(enum.Enum):
 
 
 class Lifespan:
-    """One run of the lifespan scope. ``run`` is a task; the server waits on the other two.
+    """One run of the lifespan scope. ``run`` is a task of its own, beside whoever calls the rest.
 
     ``context`` is a copy of the application's context when startup completed, ``state`` what it put
     into ``scope["state"]``.
     """
 
-    def __init__(self, app: App, log: logging.Logger, *, is_required: bool) -> None:
+    def __init__(
+        self, app: App, log: logging.Logger, on_down: Callable[[], None], *, is_required: bool
+    ) -> None:
         self.context = contextvars.copy_context()
         self.state: dict[str, Any] = {}
         self._app = app
@@ -58,7 +61,7 @@ class Lifespan:
         self._details = ""
         self._started = anyio.Event()
         self._stop = anyio.Event()
-        self._stopped = anyio.Event()
+        self._on_down = on_down
 
     def __repr__(self) -> str:
         return f"<Lifespan {self._stage.value}>"
@@ -80,7 +83,7 @@ class Lifespan:
             self._ended(None)
         finally:
             self._started.set()
-            self._stopped.set()
+            self._on_down()
 
     async def startup(self) -> None:
         """Wait until the application is up. Raises BootError if it cannot start."""
@@ -97,15 +100,14 @@ class Lifespan:
             )
         self._log.debug("The application has no lifespan: %s", self._failure)
 
-    async def shutdown(self, budget: float) -> None:
-        """Tell the application to shut down and wait for it, ``budget`` seconds at most."""
-        if self._stage is not Stage.UP:
-            return
+    def stop(self) -> None:
+        """Tell the application to shut down; ``on_down`` is called when it has."""
         self._stop.set()
-        with anyio.move_on_after(budget):
-            await self._stopped.wait()
-            return
-        self._log.warning("The lifespan shutdown has not finished within %.1f s; left.", budget)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is something that can be, or is being, shut down."""
+        return self._stage in (Stage.UP, Stage.STOPPING)
 
     async def _receive(self) -> Message:
         if self._stage is Stage.CALLED:
@@ -129,7 +131,7 @@ class Lifespan:
             self._stage = Stage.DOWN
             if kind == "lifespan.shutdown.failed":
                 self._log.error("The lifespan shutdown failed: %s", message.get("message", ""))
-            self._stopped.set()
+            self._on_down()
         else:
             raise RuntimeError(f"{kind!r} cannot come while the lifespan is {self._stage.value}")
 

@@ -1,8 +1,8 @@
 """The program of an ASGI worker: start the application, accept, drain, shut it down.
 
-Everything that happens once a second happens in one tick: the worker beats, every deadline of every
-connection is compared, and accepting is tried again if it had to stop. The beat comes from the loop
-that it vouches for; a loop that does not turn does not beat.
+Everything that happens by the clock happens in one tick, once a second unless ``timeout`` is short:
+the worker beats, every deadline of every connection is compared, and accepting is tried again if it
+had to stop. The beat comes from the loop that it vouches for; a loop that does not turn does not beat.
 
 A drain has ``seat.drain_budget()`` seconds. Requests go on undisturbed until shortly before its end;
 then those that are left (streams, mostly) are told ``http.disconnect``, and last they are cancelled:
@@ -147,10 +147,12 @@ class Server:
 
     def _leave(self, quickly: bool) -> None:
         """TERM, INT or QUIT. The first decides, but that a quick stop cuts a drain short."""
-        if quickly:
-            self._departure = Departure.quick()
-        elif self._departure is None:
-            self._departure = Departure.after(self._seat.drain_budget())
+        departure = self._departure
+        if departure is None:
+            budget = None if quickly else self._seat.drain_budget()
+            self._departure = Departure.quick() if budget is None else Departure.after(budget)
+        elif quickly:
+            self._departure = min(departure, Departure.quick(), key=lambda plan: plan.end)
         self._news.set()
         if self._startup is not None:
             self._startup.cancel()
@@ -160,7 +162,8 @@ class Server:
         app: App = seat.app.callable
         if seat.app.interface is Interface.ASGI2:
             app = double_to_single_callable(app)  # type: ignore[no-untyped-call]
-        lifespan = Lifespan(app, seat.log, is_required=seat.config.lifespan == "on")
+        is_required = seat.config.lifespan == "on"
+        lifespan = Lifespan(app, seat.log, self._tell, is_required=is_required)
         if seat.config.lifespan != "off":
             tasks.start_soon(lifespan.run)
             with anyio.CancelScope() as self._startup:
@@ -169,11 +172,17 @@ class Server:
         if self._departure is None:
             service = Service(seat, app, runtime, lifespan.context, lifespan.state)
             await self._serve(service, Acceptor(service, runtime, seat.listeners))
-        await lifespan.shutdown(self._lifespan_budget())
+        await self._shut_down(lifespan)
 
-    def _lifespan_budget(self) -> float:
-        end = self._departure.end if self._departure is not None else 0.0
-        return max(end - time.monotonic(), LIFESPAN_MINIMUM)
+    async def _shut_down(self, lifespan: Lifespan) -> None:
+        lifespan.stop()
+        earliest = time.monotonic() + LIFESPAN_MINIMUM
+        while self._departure is not None and lifespan.is_up:
+            until = max(self._departure.end, earliest)
+            if time.monotonic() >= until:
+                self._seat.log.warning("Abandoned, as it does not finish: the lifespan shutdown")
+                return
+            await self._wait_for_news(until)
 
     # Serving and draining
 
@@ -202,6 +211,9 @@ class Server:
             self._acceptor.somebody_left()
         if self._departure is not None:
             self._news.set()
+
+    def _tell(self) -> None:
+        self._news.set()
 
     async def _wait_for_news(self, until: float) -> None:
         self._news = anyio.Event()
@@ -233,9 +245,7 @@ class Server:
         """What is left now is left behind."""
         stuck = service.in_flight()
         if stuck:
-            self._seat.log.warning(
-                "%d requests have not stopped and are abandoned: %s", len(stuck), "; ".join(stuck)
-            )
+            self._seat.log.warning("Abandoned, as they do not stop: %s", "; ".join(stuck))
         service.leave()
 
 

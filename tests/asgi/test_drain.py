@@ -311,6 +311,7 @@ def test_a_request_that_cannot_be_cancelled_is_named_and_left(
             lambda: any("GET /stubborn, " in message for message in error_log.messages),
             "the request is named",
         )
+        assert client.response().status == 503
         release.set()
         server.wait_for_end()
 

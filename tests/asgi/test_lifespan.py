@@ -236,7 +236,24 @@ def test_a_shutdown_that_takes_too_long_is_left(
         server.server.quick_stop()
         server.wait_for_end()
         assert time.monotonic() - began < 1.9
-    assert any("has not finished" in message for message in error_log.messages)
+    assert any("the lifespan shutdown" in message for message in error_log.messages)
+
+
+def test_a_quick_stop_also_cuts_a_shutdown_short(backend: str) -> None:
+    entered = threading.Event()
+
+    async def shutdown(scope: Scope, send: Send) -> None:
+        entered.set()
+        await anyio.sleep_forever()
+
+    with serving(Lived(shutdown=shutdown), backend) as server:
+        server.server.drain()
+        assert entered.wait(5)
+        began = time.monotonic()
+        for _ in range(3):
+            server.server.quick_stop()
+        server.wait_for_end()
+        assert time.monotonic() - began < 1.9
 
 
 lifespan_variable: ContextVar[str] = ContextVar("lifespan_variable", default="unset")

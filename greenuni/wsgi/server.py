@@ -44,6 +44,7 @@ class Server:
 
     def __init__(self, seat: Seat) -> None:
         self._seat = seat
+        self._whole: deque[Connection] = deque()  # read in this turn, and run at its end
         self._running: dict[Connection, float] = {}  # since when the application has them
         self._orders: deque[tuple[Order, float]] = deque()
         self._drain: Drain | None = None
@@ -53,7 +54,7 @@ class Server:
             seat.log,
             beat_interval(seat.config.timeout),
             on_tick=self._tick,
-            after_turn=self._admit,
+            after_turn=self._after_turn,
         )
         self._connections = Population(self._loop)
         self._services = self._new_services()
@@ -72,7 +73,7 @@ class Server:
             gateway,
             config,
             seat.access,
-            dispatch=self._dispatch,
+            dispatch=self._whole.append,
             returned=self._returned,
             closed=self._closed,
         )
@@ -179,7 +180,19 @@ class Server:
         # Its first bytes are often there already.
         self._loop.guard(connection, partial(connection.on_event, READ))
 
-    def _dispatch(self, connection: Connection) -> None:
+    def _after_turn(self) -> None:
+        """Run what the turn has read, then see who else may come.
+
+        Reading all requests first and running them afterwards keeps the code of each stage in the
+        processor's caches, which is worth a sixth of the time of a small request. No response waits
+        for another: each goes out when its application returns.
+        """
+        while self._whole:
+            connection = self._whole.popleft()
+            self._loop.guard(connection, partial(self._start, connection))
+        self._admit()
+
+    def _start(self, connection: Connection) -> None:
         if self._orders:  # one turn can run many requests; an order must not wait for all of them
             self._obey()
         if self._loop.is_stopping or connection.call is None:

@@ -122,8 +122,8 @@ class Acceptor:
                 raise
             return False
         self._has_complained = False
-        self._service.population.arriving += 1
         peer = self._identify(listener, accepted, address)
+        self._service.population.arriving += 1
         self._runtime.connect(accepted, Connection(self._service, peer))
         return True
 

@@ -148,9 +148,6 @@ class Cycle:
     def _title(self) -> str:
         return failure.title(self._request.method, self._request.raw_path)
 
-    def _is_lost(self) -> bool:
-        return self._client is LOST
-
     def _has_ended(self) -> bool:
         return self._reply.stage is ENDED
 
@@ -274,18 +271,16 @@ class Cycle:
 
     async def _send_file(self, path: str) -> None:
         async with FileToSend(path, self._service.file_readers) as file:
-            if self._is_lost():
-                return
-            self._channel.write(self._reply.start_file(file.size))
-            if self._reply.responder.wants_body:
-                async for block in file.blocks():
-                    self._channel.write(block)
-                    if self._channel.write_paused:
-                        await self._channel.wait_writable()
-                    if self._is_lost():
-                        return
-                if file.remaining:
-                    raise EOFError(f"{path!r} has become shorter while it was sent")
+            wants_body = self._reply.responder.wants_body
+            block = await file.read() if wants_body else b""
+            data = self._reply.start_file(file.size) + block
+            while data:
+                if self._channel.write_paused:
+                    await self._channel.wait_writable()
+                if self._client is LOST:
+                    return
+                self._channel.write(data)
+                data = await file.read() if wants_body else b""
             self._reply.end_file()
         self._end()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import AsyncIterator
 
 import anyio
 from anyio import to_thread
@@ -44,16 +43,17 @@ class FileToSend:
         if self._file is not None:
             self._file.close()
 
-    async def blocks(self) -> AsyncIterator[bytes]:
-        """The first ``size`` bytes; fewer if the file has been cut short meanwhile."""
+    async def read(self) -> bytes:
+        """The next bytes; none when all have been read. EOFError if the file was cut short."""
         assert self._file is not None
-        while self.remaining:
-            count = min(BLOCK, self.remaining)
-            block = await to_thread.run_sync(self._file.read, count, limiter=self._limiter)
-            if not block:
-                return
-            self.remaining -= len(block)
-            yield block
+        if not self.remaining:
+            return b""
+        count = min(BLOCK, self.remaining)
+        block = await to_thread.run_sync(self._file.read, count, limiter=self._limiter)
+        if not block:
+            raise EOFError(f"{self._path!r} has become shorter while it was sent")
+        self.remaining -= len(block)
+        return block
 
 
 def _open(path: str) -> tuple[io.FileIO, int]:

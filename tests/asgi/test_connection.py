@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from greenuni.asgi.accept import Acceptor
 from greenuni.asgi.clocks import ReadClock, SendClock
 from greenuni.asgi.connection import (
     LINGER_SECONDS,
@@ -22,6 +23,7 @@ from greenuni.asgi.connection import (
 from greenuni.asgi.inbox import HIGH_WATER
 from greenuni.asgi.runtime import AsyncioRuntime
 from greenuni.asgi.scope import Peer
+from greenuni.asgi.sendfile import FileToSend
 from greenuni.asgi.service import Service
 from greenuni.deadlines import Deadlines
 from greenuni.http import DISCARD_LIMIT
@@ -275,6 +277,29 @@ def test_any_split_of_the_bytes_gives_the_same_answers(size: int) -> None:
         assert bench.phase is Phase.IDLE
 
     asyncio.run(main())
+
+
+@bench(hello)
+async def test_a_client_that_reset_before_we_could_shut_down(bench: Bench) -> None:
+    def not_connected() -> None:
+        raise OSError("Transport endpoint is not connected")
+
+    bench.transport.write_eof = not_connected  # type: ignore[method-assign]
+    bench.receive(b"BAD\r\n\r\n")
+    assert bench.transport.is_aborted
+
+
+@bench(never_reads)
+async def test_representations_show_the_state(bench: Bench) -> None:
+    bench.receive(POST % 10 + b"abc")
+    shown = repr(bench.connection)
+    for part in ("192.0.2.1 body", "<Cycle POST / client=present", "<Reply awaited", "size=3"):
+        assert part in shown
+    assert repr(bench.service) == "<Service <Population connections=1 idle=0 running=1>>"
+    assert repr(ReadClock(Deadlines())) == "<ReadClock deadline=inf>"
+    assert repr(SendClock(1)) == "<SendClock written=0 deadline=inf>"
+    assert repr(Acceptor(bench.service, bench.service.runtime, [])) == "<Acceptor closed>"
+    assert repr(FileToSend("/x", bench.service.file_readers)) == "<FileToSend '/x' size=0>"
 
 
 # The clocks by themselves

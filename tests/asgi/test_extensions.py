@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .support import Message, Receive, Send, http_only, serving
+from .support import Message, Receive, Send, http_only, open_descriptors, serving, wait_until
 
 Scope = dict[str, Any]
 START = {"type": "http.response.start", "status": 200}
@@ -139,3 +139,32 @@ def test_pathsend_and_body_do_not_mix(tmp_path: Path) -> None:
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").head()
         assert client.chunk() == b"body"
         assert client.rest() == b""
+
+
+def test_a_file_that_is_cut_short_meanwhile_breaks_the_connection(
+    backend: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    with open(path, "wb") as file:
+        file.truncate(64 << 20)
+    with serving(file_app(path), backend) as server, server.client(receive_buffer=65536) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.head()[1]["content-length"] == str(64 << 20)
+        os.truncate(path, 1 << 20)
+        assert len(client.rest()) < 64 << 20
+
+
+def test_a_file_for_a_client_that_leaves_is_closed(backend: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with open(path, "wb") as file:
+        file.truncate(64 << 20)
+    with serving(file_app(path), backend) as server:
+        with server.client() as warm_up:
+            warm_up.send(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").response(has_body=False)
+        wait_until(lambda: not server.server._service.population.connections, "it has gone")
+        before = open_descriptors()
+        client = server.client(receive_buffer=65536)
+        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").head()
+        client.reset()
+        wait_until(lambda: server.slot.requests == 2, "the request has ended")
+        wait_until(lambda: open_descriptors() <= before, "the file is closed")

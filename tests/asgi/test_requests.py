@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,16 @@ def test_a_unix_socket_has_no_client(backend: str, tmp_path: Path) -> None:
     assert scopes[0]["client"] is None
     assert scopes[0]["server"] == (str(path), None)
     assert server.address == str(path)
+
+
+def test_the_server_of_a_wildcard_listener_is_the_address_that_was_asked(backend: str) -> None:
+    scopes = Scopes()
+    listener = socket.create_server(("0.0.0.0", 0))
+    listener.setblocking(False)
+    port = listener.getsockname()[1]
+    with serving(scopes, backend, listener=listener), Client(("127.0.0.1", port)) as client:
+        assert client.get().body == b"ok"
+    assert scopes[0]["server"] == ("127.0.0.1", port)
 
 
 def test_a_request_cannot_change_another_ones_scope() -> None:

@@ -25,7 +25,7 @@ serve: $(VENV)/.has-examples ## serve the FastAPI example on http://127.0.0.1:80
 	$(BIN)/greenuni --chdir examples/fastapi_app main:app
 
 test: $(VENV)/.has-test ## run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST)
 
 acceptance: $(VENV)/.has-test ## the system tests at full length: 30 s of load, 1 GiB bodies, 60 s requests
 	GREENUNI_ACCEPTANCE=1 $(BIN)/python -m pytest -s -v tests/system

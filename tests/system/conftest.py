@@ -22,7 +22,7 @@ class Scale:
     slow_clients: int
 
 
-SHORT = Scale(load_seconds=8, kill_every=2, long_request=4, upload_mib=256, slow_clients=200)
+SHORT = Scale(load_seconds=6, kill_every=1.5, long_request=4, upload_mib=256, slow_clients=200)
 FULL = Scale(load_seconds=30, kill_every=2, long_request=60, upload_mib=1024, slow_clients=200)
 
 

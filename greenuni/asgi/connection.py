@@ -259,7 +259,7 @@ class Connection:
             self._pause_reading()
 
     def _pause_reading(self) -> None:
-        if not self._is_reading_paused:
+        if not self._is_reading_paused and not self._has_eof:
             self._is_reading_paused = True
             self._read_clock.pause(time.monotonic())
             self._transport.pause_reading()
@@ -377,6 +377,7 @@ class Connection:
             self._linger()
             return
         self._phase = CLOSED
+        self._service.population.idle.pop(self, None)
         self._transport.close()
 
     # Called by the service

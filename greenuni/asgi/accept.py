@@ -83,9 +83,10 @@ class Acceptor:
 
     def tick(self) -> None:
         """Once a second: try again after a shortage, and after connections have been idle."""
-        is_full = self._gate is Gate.FULL
-        if self._gate is Gate.EXHAUSTED or (is_full and self._service.population.make_room()):
+        if self._gate is Gate.EXHAUSTED:
             self._open()
+        elif self._gate is Gate.FULL:
+            self._service.population.make_room()
 
     def somebody_left(self) -> None:
         if self._gate is Gate.FULL and self._service.population.has_room():
@@ -106,10 +107,12 @@ class Acceptor:
         population = self._service.population
         if self._gate is not Gate.OPEN:
             return
-        if population.has_room() or population.make_room():
+        if population.has_room():
             self._accept(listener)
         else:
+            # When the one that makes room has left, ``somebody_left`` opens again.
             self._shut(Gate.FULL)
+            population.make_room()
 
     def _accept(self, listener: socket.socket) -> bool:
         """Accept one connection; False if there was none."""

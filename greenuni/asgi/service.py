@@ -175,17 +175,14 @@ class Population:
     def is_empty(self) -> bool:
         return not (self.running or self.has_connections())
 
-    def make_room(self) -> bool:
-        """Close the connection that has been idle longest; False if none has been for a while.
+    def make_room(self) -> None:
+        """Close the connection that has been idle longest, if one has been for a while.
 
         Idle connections are kept as a courtesy, so they must not keep a new client out.
         """
-        for connection, since in self.idle.items():
-            if time.monotonic() - since < EVICTABLE_AFTER:
-                break
+        connection, since = next(iter(self.idle.items()), (None, 0.0))
+        if connection is not None and time.monotonic() - since >= EVICTABLE_AFTER:
             connection.close_idle()
-            return True
-        return False
 
     def add(self, connection: Resident, now: float) -> None:
         """One that was arriving is there, and nothing has come on it."""

@@ -41,6 +41,7 @@ from greenuni.arbiter.table import BEATING, SERVING, Phase, Stage, Table, Worker
 from greenuni.errors import BootError
 from greenuni.shell import beat_interval
 
+DOUBLED = 1.0  # seconds in which a second INT or QUIT is the first one, forwarded twice
 ABORT_PATIENCE = 1.0  # seconds that a stuck worker gets to write its stacks
 FAILED_PATIENCE = 5.0  # seconds that a worker gets to end after it has said why
 OVERSLEPT = 1.0  # seconds; a tick so late means that we were not running, so neither were they
@@ -107,15 +108,17 @@ def _kill_overdue(table: Table, now: float) -> list[Command]:
     commands: list[Command] = []
     for worker in list(table.workers.values()):
         if worker.deadline is not None and worker.deadline <= now:
-            commands += _kill(worker, now)
+            commands += _kill(worker, now, _why_overdue(worker, now))
     return commands
 
 
-def _kill(worker: Worker, now: float) -> list[Command]:
+def _why_overdue(worker: Worker, now: float) -> str:
     if worker.sent is None:
-        reason = "it did not end after its failure"
-    else:
-        reason = f"it had not ended {now - worker.sent.at:.1f} s after {worker.sent.signal.name}"
+        return "it did not end after its failure"
+    return f"it had not ended {now - worker.sent.at:.1f} s after {worker.sent.signal.name}"
+
+
+def _kill(worker: Worker, now: float, reason: str) -> list[Command]:
     worker.become(Stage.KILLED)
     worker.sent = Sent(signal.SIGKILL, reason, now)
     worker.deadline = None
@@ -142,17 +145,24 @@ def _stop(table: Table, now: float, number: signal.Signals) -> list[Command]:
 
 
 def _quit(table: Table, now: float, number: signal.Signals) -> list[Command]:
-    """INT or QUIT: stop at once; the second one kills."""
+    """INT or QUIT: stop at once; a second one kills.
+
+    One Ctrl-C can arrive twice, from the terminal and from a wrapper that forwards it, so a second one
+    that comes within `DOUBLED` seconds is the same one.
+    """
     commands: list[Command] = [info(f"Handling signal: {number.name}")]
-    if table.phase is Phase.QUITTING:
-        for worker in table.workers.values():
-            commands += _kill(worker, now)
-        return commands
-    return [*commands, *_quit_all(table, now, "the server was told to stop at once")]
+    if table.phase is not Phase.QUITTING:
+        return [*commands, *_quit_all(table, now, "the server was told to stop at once")]
+    if now - table.quitting_since < DOUBLED:
+        return [info(f"Handling signal: {number.name} (already stopping at once)")]
+    for worker in table.workers.values():
+        commands += _kill(worker, now, "it was told so a second time")
+    return commands
 
 
 def _quit_all(table: Table, now: float, reason: str) -> list[Command]:
     table.phase = Phase.QUITTING
+    table.quitting_since = now
     commands: list[Command] = [CloseListeners()]
     for worker in table.having(SERVING | {Stage.STOPPING}):
         # A worker that boots may not have its own handlers yet, and QUIT would dump its core.

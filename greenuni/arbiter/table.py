@@ -150,6 +150,7 @@ class Table:
 
     plans: dict[int, Plan]
     phase: Phase = Phase.RUNNING
+    quitting_since: float = 0.0  # time.monotonic() seconds, once that is the phase
     latest: int = 0  # the highest generation given out
     target: int = 0
     proven: int | None = None

@@ -97,8 +97,23 @@ def test_a_quick_stop_quits_and_kills_after_two_seconds(number: signal.Signals) 
 def test_a_second_quick_stop_kills_at_once() -> None:
     world = World()
     world.signal(signal.SIGINT)
+    world.wait(1)
     world.signal(signal.SIGINT)
     assert world.sent == [(1, signal.SIGKILL)]
+    world.die(1, number=signal.SIGKILL)
+    assert "SIGKILL, sent because it was told so a second time" in world.text
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGQUIT])
+def test_a_doubled_quick_stop_is_one(second: signal.Signals) -> None:
+    world = World()
+    world.signal(signal.SIGINT)
+    deadline = world.deadline
+    world.wait(0.9)
+    world.signal(second)
+    assert world.sent == []
+    assert "already stopping at once" in world.text
+    assert world.deadline == deadline
 
 
 def test_a_quick_stop_overtakes_a_graceful_one() -> None:

@@ -82,8 +82,36 @@ def test_a_second_int_kills_at_once(start: Start) -> None:
     server = start(STUBBORN)
     server.signal(signal.SIGINT)
     server.wait_for_log("Handling signal: SIGINT")
+    told_at = time.monotonic()
+    wait_until(lambda: time.monotonic() - told_at > 1, "it cannot be the same one")
     server.signal(signal.SIGINT)
     assert server.wait(1.5) == 0
+    assert "SIGKILL, sent because it was told so a second time" in server.log
+
+
+SLOW_TO_LEAVE = """
+import signal, time
+def serve(seat):
+    stopping = []
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, lambda *_: stopping.append(1))
+    seat.ready()
+    while not stopping:
+        seat.slot.beat()
+        time.sleep(0.02)
+    seat.log.info("Leaving")
+    time.sleep(0.5)
+    seat.log.info("Left in order")
+"""
+
+
+def test_an_int_that_arrives_twice_lets_workers_leave_in_order(start: Start) -> None:
+    server = start(SLOW_TO_LEAVE)
+    server.signal(signal.SIGINT)
+    server.wait_for_log("Leaving")
+    server.signal(signal.SIGINT)
+    assert server.wait(5) == 0
+    assert "Left in order" in server.log
 
 
 def test_who_does_not_drain_is_killed_two_seconds_after_its_time(start: Start) -> None:

@@ -7,7 +7,8 @@ The forms of a target::
     module:factory("text", key=1) called with literals; nothing is evaluated
     module:factory                with ``factory=True``, called without arguments
 
-Whatever goes wrong is one `AppLoadError`: a sentence, and the user's traceback when user code raised.
+Whatever goes wrong is one `AppLoadError`: a sentence, and the user's traceback when user code raised. Only an
+interface that was given and does not fit is a `ConfigError`: the application is fine, the setting is not.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from greenuni.errors import AppLoadError, BootError, has_user_frames, user_traceback
+from greenuni.errors import AppLoadError, BootError, ConfigError, has_user_frames, user_traceback
 from greenuni.shell import Application, Interface
 
 APPLICATION_NAMES = ("application", "app")
 FACTORY_NAMES = ("create_app", "make_app")
+ARGUMENT_COUNTS = {Interface.WSGI: 2, Interface.ASGI3: 3, Interface.ASGI2: 1}
 
 
 def prepare_imports(chdir: str | None, app_dir: str | None, pythonpath: str | None) -> None:
@@ -51,7 +53,10 @@ def prepare_imports(chdir: str | None, app_dir: str | None, pythonpath: str | No
 
 
 def load(target: str, *, interface: str = "auto", factory: bool = False) -> Application:
-    """Import ``target`` and say how it is called. Raises `AppLoadError`."""
+    """Import ``target`` and say how it is called.
+
+    Raises `AppLoadError`, and `ConfigError` when the application cannot be called as ``interface`` says.
+    """
     parsed = parse_target(target)
     if factory and parsed.is_call:
         raise AppLoadError(f"{target!r} calls its factory already: leave out --factory")
@@ -62,7 +67,11 @@ def load(target: str, *, interface: str = "auto", factory: bool = False) -> Appl
         found = _call_factory(found, parsed)
     if not callable(found):
         raise AppLoadError(_not_callable(found, parsed))
-    how = _detected(found, parsed) if interface == "auto" else Interface(interface)
+    if interface == "auto":
+        how = _detected(found, parsed)
+    else:
+        how = Interface(interface)
+        _check_given(how, found, parsed)
     return Application(found, how, target, describe(found))
 
 
@@ -309,6 +318,29 @@ def _detected(app: Callable[..., Any], target: Target) -> Interface:
     )
 
 
+def _check_given(given: Interface, app: Callable[..., Any], target: Target) -> None:
+    """Raise `ConfigError` if ``app`` shows another interface and cannot be called as ``given``.
+
+    Where its signature allows both, as ``*args`` does, the user knows better.
+    """
+    found = detect(app)
+    if found is None or found is given or _could_be(given, app):
+        return
+    raise ConfigError(
+        f"--interface {given.value} does not fit {target.text!r}, which is {_a(app)} and is called "
+        f"as --interface {found.value}: leave --interface out, it is found by itself"
+    )
+
+
+def _could_be(interface: Interface, app: Any) -> bool:
+    """Whether a server of ``interface`` could call ``app``, as far as its own signature tells."""
+    is_function = inspect.isclass(app) or inspect.isroutine(app)
+    call = app if is_function or isinstance(app, functools.partial) else app.__call__
+    if interface is not Interface.ASGI3 and _is_coroutine_function(call):
+        return False  # WSGI would iterate the coroutine, ASGI 2 would call it
+    return _accepts(call, ARGUMENT_COUNTS[interface], follow_wrapped=False)
+
+
 def detect(app: Callable[..., Any]) -> Interface | None:
     """How ``app`` is called, or None if that cannot be told from the outside."""
     return _detect_class(app) if inspect.isclass(app) else _detect_instance(app)
@@ -371,10 +403,10 @@ def _parameters(call: Callable[..., Any]) -> tuple[int, list[str]] | None:
     return None
 
 
-def _accepts(call: Callable[..., Any], count: int) -> bool:
+def _accepts(call: Callable[..., Any], count: int, *, follow_wrapped: bool = True) -> bool:
     """Whether ``call`` can be called with ``count`` positional arguments."""
     try:
-        inspect.signature(call).bind(*range(count))
+        inspect.signature(call, follow_wrapped=follow_wrapped).bind(*range(count))
     except (TypeError, ValueError):
         return False
     return True

@@ -158,6 +158,7 @@ def test_check_config_says_what_it_found(module: str, words: str, command: Comma
         ("wsgi:app --lifespan on", 2, "--lifespan (command line --lifespan) applies to ASGI"),
         ("asgi:app --threads 4", 2, "--threads (command line --threads) applies to WSGI"),
         ("asgi:app -k sync", 2, "worker class 'sync' (command line -k) runs WSGI applications"),
+        ("wsgi:app --interface asgi", 2, "--interface asgi does not fit 'wsgi:app'"),
         ("wsgi:ap", 3, "module 'wsgi' has no attribute 'ap': did you mean 'app'?"),
         ("wsgy:app", 3, "did you mean 'wsgi'?"),
     ],
@@ -206,6 +207,7 @@ def test_serves(module: str, command: Command, tmp_path: Path) -> None:
     [
         ("asgi:app --threads 4", 2, "--threads (command line --threads) applies to WSGI"),
         ("asgi:app --threads 4 --preload", 2, "--threads (command line --threads) applies to WSGI"),
+        ("asgi:app --interface wsgi", 2, "leave --interface out"),
         ("wsgi:ap", 3, "did you mean 'app'?"),
         ("wsgi:ap --preload", 3, "did you mean 'app'?"),
     ],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from greenuni.errors import AppLoadError, BootError
+from greenuni.errors import AppLoadError, BootError, ConfigError
 from greenuni.loader import load, parse_target, prepare_imports
 from greenuni.shell import Interface
 
@@ -138,6 +138,58 @@ def test_class_as_factory(project: Project) -> None:
 def test_interface_that_is_given_is_believed(interface: str, project: Project) -> None:
     name = project("def app(*args): ...\n")
     assert load(f"{name}:app", interface=interface).interface == interface
+
+
+ASGI_FUNCTION = "async def app(scope, receive, send): ...\n"
+WSGI_FUNCTION = "def app(environ, start_response): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "given", "found"),
+    [
+        (ASGI_FUNCTION, "wsgi", "asgi"),
+        (ASGI_FUNCTION, "asgi2", "asgi"),
+        (WSGI_FUNCTION, "asgi", "wsgi"),
+        ("import flask\napp = flask.Flask('x')\n", "asgi", "wsgi"),
+        ("import fastapi\napp = fastapi.FastAPI()\n", "wsgi", "asgi"),
+        (
+            "class app:\n    def __init__(self, a, b): ...\n    def __iter__(self): ...",
+            "asgi",
+            "wsgi",
+        ),
+    ],
+)
+def test_interface_that_contradicts_the_application_is_refused(
+    source: str, given: str, found: str, project: Project
+) -> None:
+    name = project(source)
+    with pytest.raises(ConfigError) as refused:
+        load(f"{name}:app", interface=given)
+    sentence = str(refused.value)
+    assert sentence.startswith(f"--interface {given} does not fit '{name}:app', which is a")
+    assert sentence.endswith(
+        f"as --interface {found}: leave --interface out, it is found by itself"
+    )
+    assert load(f"{name}:app").interface.value == found
+
+
+@pytest.mark.parametrize(
+    ("source", "given"),
+    [
+        ("def app(environ, start_response, scope=None): ...", "asgi"),  # reads as WSGI, allows both
+        (
+            "import functools\nasync def inner(scope, receive, send): ...\n"
+            "@functools.wraps(inner)\ndef app(*args): ...",  # an adapter that looks like its inside
+            "wsgi",
+        ),
+    ],
+)
+def test_given_interface_decides_where_the_signature_allows_it(
+    source: str, given: str, project: Project
+) -> None:
+    name = project(source)
+    assert load(f"{name}:app").interface.value != given
+    assert load(f"{name}:app", interface=given).interface.value == given
 
 
 # --- what cannot be told ------------------------------------------------------------------------

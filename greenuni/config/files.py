@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from greenuni.config.foreign import Foreign
 from greenuni.config.kinds import nearest
 from greenuni.config.python_names import NOT_IN_FILES, given_by_python
 from greenuni.config.settings import KEYS
@@ -103,21 +104,23 @@ def _project_table(path: Path) -> dict[str, Any] | None:
 
 def _given_by_table(table: Mapping[str, Any], place: str) -> Layer:
     layer = Layer()
+    foreign = Foreign(place, layer)
     for key, raw in table.items():
         name = key.replace("-", "_")
         origin = Origin(Rank.FILE, place, key)
         setting = KEYS.get(name)
         if setting is None or setting.name in NOT_IN_FILES:
-            _check_foreign(name, raw, origin, layer)
+            _check_foreign(name, raw, origin, foreign)
             continue
         if setting.name in layer.values:
             other = layer.values[setting.name].origin.name
             raise ConfigError(f"{key} in {place}: the same setting stands there as {other}")
         layer.give(Given(setting, raw, origin))
+    foreign.finish()
     return layer
 
 
-def _check_foreign(name: str, raw: object, origin: Origin, layer: Layer) -> None:
+def _check_foreign(name: str, raw: object, origin: Origin, foreign: Foreign) -> None:
     if name in NOT_IN_FILES:
         raise ConfigError(f"{origin.subject()}: this is for the command line only")
     entry = BY_KEY.get(name)
@@ -125,7 +128,7 @@ def _check_foreign(name: str, raw: object, origin: Origin, layer: Layer) -> None
         guess = nearest(name, KEYS)
         hint = f"did you mean {guess!r}?" if guess else "docs/settings.md lists all"
         raise ConfigError(f"{origin.subject()} is not a setting: {hint}")
-    layer.note(entry.judge(origin.subject(), raw))
+    foreign.judge(entry, origin, raw)
 
 
 def _executed(path: Path, shown: str) -> Mapping[str, object]:

@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Mapping
 
 from greenuni.config.declare import Setting
+from greenuni.config.foreign import Foreign
 from greenuni.config.settings import KEYS, SETTINGS
 from greenuni.config.sources import Given, Layer, Origin, Rank
 from greenuni.config.unsupported import GUNICORN_KEYS
@@ -26,6 +27,7 @@ HELPERS_BESIDE_BIND = frozenset({"host", "port"})  # bind = f"{host}:{port}"
 def given_by_python(variables: Mapping[str, object], place: str) -> Layer:
     """The settings among the variables that a configuration file left behind. Raises `ConfigError`."""
     layer = Layer()
+    foreign = Foreign(place, layer)
     public = {name: value for name, value in variables.items() if not name.startswith("_")}
     for name, value in public.items():
         origin = Origin(Rank.FILE, place, name)
@@ -35,7 +37,8 @@ def given_by_python(variables: Mapping[str, object], place: str) -> Layer:
         elif name in NOT_IN_FILES and value is True:
             raise ConfigError(f"{origin.subject()}: this is for the command line only")
         elif name in GUNICORN_KEYS:
-            layer.note(GUNICORN_KEYS[name].judge(origin.subject(), value))
+            foreign.judge(GUNICORN_KEYS[name], origin, value)
+    foreign.finish()
     for name, value in public.items():
         if name not in GUNICORN_KEYS and isinstance(value, PLAIN):
             _check_spelling(name, public, place)

@@ -64,8 +64,8 @@ _STRICT = "messages that HTTP does not allow are always refused"
 _RELOAD = "--reload watches every file that the application has imported"
 _PROXY_PROTOCOL = "let the proxy speak HTTP and send X-Forwarded-For"
 _HOOK = (
-    "there are no server hooks yet; do the work where the application is imported, which happens once in "
-    "each worker, or in its ASGI lifespan"
+    "there are no server hooks yet; do the work where the application is imported, which happens in each "
+    "worker (with --preload only once, before they are forked), or in its ASGI lifespan, run by each worker"
 )
 _DIRTY = "there are no dirty workers; run a second server for such work"
 _RECYCLE = "--max-requests replaces workers"

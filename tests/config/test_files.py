@@ -376,6 +376,26 @@ def test_refused_in_toml(text: str, sentence: str, read: Read, tmp_path: Path) -
     assert str(refused.value).startswith(sentence)
 
 
+@pytest.mark.parametrize("file", ["gunicorn.conf.py", "greenuni.toml"])
+def test_everything_unsupported_in_one_file_is_named_at_once(
+    file: str, read: Read, tmp_path: Path
+) -> None:
+    (tmp_path / file).write_text(
+        "keyfile = 'k'\nwhen_ready = 'x'\nworkers = 2\ncertfile = 'c'\npost_fork = 'x'\nspew = 1\n"
+    )
+    with pytest.raises(ConfigError) as refused:
+        read()
+    first, *answers = str(refused.value).splitlines()
+    assert first == f"5 settings in {file} are not supported:"
+    assert [answer.partition(": ")[0].strip() for answer in answers] == [
+        "keyfile, certfile (gunicorn)",
+        "when_ready, post_fork (gunicorn)",
+        "spew (gunicorn)",
+    ]
+    assert answers[0].endswith("let a proxy such as nginx, Caddy or HAProxy terminate TLS")
+    assert "with --preload only once, before they are forked" in answers[1]
+
+
 def test_project_table_must_be_a_table(read: Read, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool]\ngreenuni = 3")
     with pytest.raises(ConfigError, match=r"pyproject.toml: tool.greenuni is not a table"):

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 from greenuni.config import Config
 
+# What a client is told with 408.
+HEAD_LATE = "The request head did not come in time."
+BODY_LATE = "The request body did not come in time."
+
 
 @dataclass(frozen=True)
 class Deadlines:

@@ -28,6 +28,7 @@ from greenuni.asgi.cycle import SHUTTING_DOWN, Cycle
 from greenuni.asgi.interfaces import Transport, Waiting
 from greenuni.asgi.scope import Peer
 from greenuni.asgi.service import DRAIN_IDLE, Service
+from greenuni.deadlines import BODY_LATE, HEAD_LATE
 from greenuni.errors import RemoteProtocolError
 from greenuni.http import (
     DISCARD_LIMIT,
@@ -408,8 +409,8 @@ class Connection:
 
     def _time_out(self) -> None:
         if self._phase is HEAD:
-            self._reject(RemoteProtocolError("The request head did not come in time.", 408))
+            self._reject(RemoteProtocolError(HEAD_LATE, 408))
         elif self._phase is BODY:
-            self._reject(RemoteProtocolError("The request body did not come in time.", 408))
+            self._reject(RemoteProtocolError(BODY_LATE, 408))
         else:
             self._close()

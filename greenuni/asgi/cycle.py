@@ -23,7 +23,7 @@ from greenuni.asgi.scope import Peer, build_scope
 from greenuni.asgi.sendfile import FileToSend
 from greenuni.asgi.service import Service
 from greenuni.http import Connection as Wire
-from greenuni.http import Request
+from greenuni.http import Request, error_content
 from greenuni.observe import Exchange
 
 # What a response may send before other tasks get their turn: 64 KiB, or 16 small messages.
@@ -59,6 +59,7 @@ class Cycle:
         "_credit",
         "_is_cancelled",
         "_peer",
+        "_refusal_bytes",
         "_reply",
         "_request",
         "_service",
@@ -86,6 +87,7 @@ class Cycle:
         self._client = PRESENT
         self._client_name = ""
         self._status = CLIENT_CLOSED_REQUEST  # for the access log, if the application gives none
+        self._refusal_bytes = 0  # content of the error response that the connection made, if it did
         self._credit = CREDIT
         self._task: Cancellable | None = None
         self._is_cancelled = False
@@ -139,6 +141,8 @@ class Cycle:
             self._break_off(status)
         else:
             self._channel.refuse(status, detail)
+            if self._request.method != b"HEAD":
+                self._refusal_bytes = len(error_content(status, detail))
             self.peer_lost(status)
 
     def _break_off(self, status: int) -> None:
@@ -238,7 +242,7 @@ class Cycle:
                 headers=request.headers,
                 status=responder.status if responder.head_sent else self._status,
                 response_headers=responder.headers,
-                body_bytes=responder.body_bytes,
+                body_bytes=responder.body_bytes + self._refusal_bytes,
                 seconds=time.monotonic() - self._started_at,
             )
         )

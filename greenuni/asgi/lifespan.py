@@ -128,8 +128,8 @@ class Lifespan:
             self.context = contextvars.copy_context()
             self._started.set()
         elif self._stage is Stage.STOPPING and kind in _STOPPED:
-            self._stage = Stage.DOWN
-            if kind == "lifespan.shutdown.failed":
+            self._stage = _STOPPED[kind]
+            if self._stage is Stage.FAILED:
                 self._log.error("The lifespan shutdown failed: %s", message.get("message", ""))
             self._on_down()
         else:
@@ -162,7 +162,7 @@ class Lifespan:
 
 
 _STARTED = {"lifespan.startup.complete": Stage.UP, "lifespan.startup.failed": Stage.FAILED}
-_STOPPED = ("lifespan.shutdown.complete", "lifespan.shutdown.failed")
+_STOPPED = {"lifespan.shutdown.complete": Stage.DOWN, "lifespan.shutdown.failed": Stage.FAILED}
 
 
 def _summary(error: BaseException) -> str:

@@ -223,6 +223,7 @@ class Server:
     async def _wait_until_empty(self, service: Service) -> None:
         """Wait for the last connection and request, helping them along as the departure says."""
         running = service.population.running
+        has_cancelled = False
         while self._departure is not None and not service.population.is_empty():
             now = time.monotonic()
             if now >= self._departure.end:
@@ -231,6 +232,10 @@ class Server:
                 if not running:
                     return
                 until = self._departure.end
+                if not has_cancelled:
+                    in_flight = "; ".join(service.in_flight())
+                    self._seat.log.warning("Cancelled, to stop in time: %s", in_flight)
+                has_cancelled = True
                 for request in list(running):
                     request.cancel()
             elif now >= self._departure.dismiss_at:

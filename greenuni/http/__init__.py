@@ -21,6 +21,7 @@ from greenuni.http.events import (
 from greenuni.http.framing import Framing
 from greenuni.http.limits import DISCARD_LIMIT, Limits
 from greenuni.http.proxy import TrustedProxies
+from greenuni.http.refusal import error_content
 from greenuni.http.request import Request
 from greenuni.http.responder import Responder, ResponderState
 from greenuni.http.states import State
@@ -50,4 +51,5 @@ __all__ = [
     "Signal",
     "State",
     "TrustedProxies",
+    "error_content",
 ]

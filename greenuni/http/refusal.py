@@ -11,10 +11,15 @@ def error_response(status: int, detail: str, date: bytes, wants_body: bool = Tru
     ``detail`` is one sentence for whoever reads the response; it must not quote what was sent.
     """
     line = status_line(status)
-    phrase = line.partition(b" ")[2].strip()
-    content = b"%s\n%s\n" % (phrase, detail.encode("utf-8")) if detail else phrase + b"\n"
+    content = error_content(status, detail)
     head = (
         b"%sContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
         b"Date: %s\r\nServer: %s\r\nConnection: close\r\n\r\n"
     ) % (line, len(content), date, SERVER)
     return head + content if wants_body else head
+
+
+def error_content(status: int, detail: str) -> bytes:
+    """What such a response says, ``text/plain`` in UTF-8: the status with its phrase, ``detail``."""
+    phrase = status_line(status).partition(b" ")[2].strip()
+    return b"%s\n%s\n" % (phrase, detail.encode("utf-8")) if detail else phrase + b"\n"

@@ -184,7 +184,7 @@ def _apply_user_config(config: Config) -> bool:
                 logging.config.fileConfig(file, disable_existing_loggers=False)
         else:
             return False
-    except Exception as error:  # noqa: BLE001 - handlers are made by classes of the user's choice
+    except Exception as error:  # handlers are made by classes of the user's choice
         source = config.logconfig_json or config.logconfig or "logconfig_dict"
         raise ConfigError(f"the logging configuration {source} cannot be used: {error}") from error
     return True

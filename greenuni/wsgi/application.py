@@ -19,7 +19,7 @@ from typing import Any
 from greenuni import failure
 from greenuni.clock import Clock
 from greenuni.errors import LocalProtocolError
-from greenuni.http import Request, Responder
+from greenuni.http import Request, Responder, error_content
 from greenuni.wsgi.environ import Environ
 from greenuni.wsgi.output import ClientDisconnected, Output
 from greenuni.wsgi.sendfile import FileWrapper, maybe_span
@@ -240,7 +240,7 @@ class Call:
         if responder.head_sent:
             self.outcome = ABORTED
             return
-        page = f"Internal Server Error\n{failure.page_detail(identifier)}\n".encode("ascii")
+        page = error_content(500, failure.page_detail(identifier))
         fields = [(b"Content-Type", b"text/plain; charset=utf-8")]
         responder.start(500, fields, date=gateway.clock.date(), close=gateway.closes)
         try:

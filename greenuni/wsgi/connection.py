@@ -11,6 +11,7 @@ import enum
 import socket
 import time
 
+from greenuni.deadlines import BODY_LATE, HEAD_LATE
 from greenuni.errors import RemoteProtocolError
 from greenuni.http import Responder
 from greenuni.wsgi.application import COMPLETE, DISCONNECTED, Call
@@ -139,7 +140,7 @@ class Connection:
     def expire(self) -> None:
         """The deadline has passed."""
         if self.state in (HEAD, BODY):
-            self._refuse(408, "The request did not arrive in time.")
+            self._refuse(408, HEAD_LATE if self.state is HEAD else BODY_LATE)
         elif self.state is FLUSHING:
             self._reset()
         else:

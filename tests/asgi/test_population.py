@@ -250,10 +250,10 @@ async def reading(scope: Scope, receive: Receive, send: Send) -> None:
 @pytest.mark.parametrize(
     ("handler", "rest", "status", "size"),
     [
-        (broken, b"", 500, 0),
+        (broken, b"", 500, 62),
         (broken_midway, b"", 201, 5),
         (impatient, b"", 499, 0),
-        (reading, b"Transfer-Encoding: chunked\r\n", 400, 0),
+        (reading, b"Transfer-Encoding: chunked\r\n", 400, 48),
     ],
 )
 def test_a_response_that_failed_has_a_line_too(

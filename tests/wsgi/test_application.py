@@ -337,7 +337,7 @@ def test_an_error_is_a_500_with_a_request_id_and_a_traceback_of_the_application(
     with serving(failing, threads=threads) as shell, shell.connect() as client:
         response = client.get("/a\x0bb%0a?query".replace("\x0b", "%0b"), x_request_id="abc-1")
         assert response.status == 500
-        assert response.body == b"Internal Server Error\nThe request id is abc-1.\n"
+        assert response.body == b"500 Internal Server Error\nThe request id is abc-1.\n"
         assert client.get("/").status == 500  # over the same connection
     first, second = errors(caplog)
     assert "GET /a%0bb%0a (request id abc-1)" in first.getMessage()
@@ -351,7 +351,7 @@ def test_an_error_is_a_500_with_a_request_id_and_a_traceback_of_the_application(
 @pytest.mark.parametrize("bad_id", ["a b", "x" * 65, "a\x80", "<script>", ""])
 def test_a_request_id_that_is_no_token_is_replaced(bad_id: str) -> None:
     body = answer(failing, request(x_request_id=bad_id)).body
-    assert re.fullmatch(rb"Internal Server Error\nThe request id is [0-9a-f]{16}\.\n", body)
+    assert re.fullmatch(rb"500 Internal Server Error\nThe request id is [0-9a-f]{16}\.\n", body)
 
 
 @BOTH

@@ -3,7 +3,8 @@
 ========================== ============================================
 ``host:port``              a name or an IPv4 address, and a port
 ``[v6]:port``              an IPv6 address stands in brackets
-``:port`` or ``port``      every IPv4 address of the machine
+``:port``                  every IPv4 address of the machine
+``port``                   127.0.0.1; an abbreviation opens nothing to others
 ``host`` or ``[v6]``       port 8000
 ``unix:path``              a Unix socket; ``unix:///path`` is the same
 ``fd://N``                 a listening socket inherited as descriptor N
@@ -14,6 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LOCAL_HOST = "127.0.0.1"
+ANY_HOST = "0.0.0.0"
 DEFAULT_PORT = 8000
 HIGHEST_PORT = 65535
 
@@ -102,8 +105,8 @@ def _tcp_address(text: str) -> TcpAddress:
         )
     host, colon, port = text.partition(":")
     if not colon and host.isdigit():
-        host, colon, port = "", ":", host
-    return TcpAddress(host or "0.0.0.0", parse_port(port) if colon else DEFAULT_PORT)
+        host, colon, port = LOCAL_HOST, ":", host
+    return TcpAddress(host or ANY_HOST, parse_port(port) if colon else DEFAULT_PORT)
 
 
 def parse_port(text: str) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from greenuni.config.address import DEFAULT_PORT, TcpAddress
+from greenuni.config.address import ANY_HOST, DEFAULT_PORT, LOCAL_HOST, TcpAddress
 from greenuni.config.checks import check_config
 from greenuni.config.commandline import parse_arguments
 from greenuni.config.environment import read_arguments, read_variables
@@ -21,8 +21,6 @@ from greenuni.config.sources import Given, Layer, Origin, Rank
 from greenuni.errors import ConfigError
 
 COMMAND_LINE = "command line"
-LOCAL_HOST = "127.0.0.1"
-ANY_HOST = "0.0.0.0"
 
 
 def read_config(arguments: Sequence[str], environ: Mapping[str, str], directory: str) -> Config:

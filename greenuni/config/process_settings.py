@@ -100,7 +100,8 @@ class SocketSettings:
         Addresses(),
         "-b",
         "--bind",
-        help="listen on host:port, [v6]:port, unix:path or fd://N; repeat it or separate with commas",
+        help="listen on host:port, [v6]:port, unix:path or fd://N; repeat it or separate with commas. A port "
+        "alone listens on 127.0.0.1, :port on every IPv4 address",
         aliases=(
             Alias("uvicorn", "--uds", template="unix:{}"),
             Alias("uvicorn", "--fd", template="fd://{}"),

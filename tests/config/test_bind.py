@@ -37,6 +37,11 @@ def test_what_is_bound(arguments: str, port: str | None, bind: str, read: Read) 
     assert read(*arguments.split(), environ=environ).bind == tuple(bind.split())
 
 
+def test_a_port_alone_does_not_open_to_everybody(read: Read) -> None:
+    shown = [str(address) for address in read("-b", "9000", "-b", ":9001").addresses]
+    assert shown == ["127.0.0.1:9000", "0.0.0.0:9001"]
+
+
 def test_port_of_the_environment_beats_the_file(read: Read, tmp_path: Path) -> None:
     (tmp_path / "greenuni.toml").write_text('bind = "unix:/run/app.sock"')
     config = read(environ={"PORT": "5000"})

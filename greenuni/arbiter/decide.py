@@ -8,6 +8,7 @@ worker, and a roll needs no script: it is a difference that gets smaller.
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,7 @@ from greenuni.arbiter.events import (
     debug,
     error,
     info,
+    sentence,
     warning,
 )
 from greenuni.arbiter.exits import Exit, Sent, describe
@@ -269,7 +271,7 @@ def _forked(table: Table, now: float, event: Forked) -> list[Command]:
 
 def _fork_failed(table: Table, now: float, event: ForkFailed) -> list[Command]:
     worker = table.workers.pop(event.serial)
-    message = f"worker {worker.number} cannot be forked: {event.reason}"
+    message = f"Worker {worker.number} cannot be forked: {event.reason}"
     return _cannot_boot(table, now, worker, Failed(message, "", 1))
 
 
@@ -311,7 +313,8 @@ def _changed(table: Table, now: float, worker: Worker, message: Changed) -> list
     newest = max((other.generation for other in _not_yet_ending(table)), default=0)
     if table.is_ending or worker.generation < newest:
         return []
-    return [info(f"{message.path} has changed; reloading"), _new_generation(table)]
+    has_changed = Log(logging.INFO, f"{message.path} has changed; reloading")
+    return [has_changed, _new_generation(table)]
 
 
 def _failed(table: Table, now: float, worker: Worker, message: Failed) -> list[Command]:
@@ -337,7 +340,7 @@ def _cannot_boot(table: Table, now: float, worker: Worker, failure: Failed) -> l
     is_told = (worker.generation, failure.message) in table.failures_told
     table.failures_told.add((worker.generation, failure.message))
     if not is_told:
-        commands.append(error(failure.message, failure.details))
+        commands.append(Log(logging.ERROR, failure.message, failure.details))
         if worker.stage is Stage.BROKEN:
             commands.append(info("Waiting for a file to change before the next attempt"))
     if table.proven is None and not worker.plan.reload:
@@ -371,8 +374,8 @@ def _died(table: Table, now: float, event: Died) -> list[Command]:
     worker = table.workers.pop(event.serial)
     cause = describe(event.exit, worker.sent)
     if worker.stage is Stage.BOOTING:
-        failure = Failed(f"{worker.label} {cause} while it booted", "", BootError.exit_status)
-        return _cannot_boot(table, now, worker, failure)
+        message = sentence(f"{worker.label} {cause} while it booted")
+        return _cannot_boot(table, now, worker, Failed(message, "", BootError.exit_status))
     life = f"it lived {now - worker.started_at:.1f} s and answered {counted(event.requests, 'request')}"
     commands: list[Command] = [_death_line(worker, event.exit, f"{worker.label} {cause}; {life}")]
     if worker.stage in SERVING | {Stage.FAILED, Stage.BROKEN}:

@@ -106,7 +106,11 @@ class Send:
 
 @dataclass(frozen=True)
 class Log:
-    """Write to the error log; ``details`` (a traceback) follows on lines of its own."""
+    """Write to the error log; ``details`` (a traceback) follows on lines of its own.
+
+    ``text`` stays as it is, for it may begin with a name of the user's; the functions at the end of this
+    module are for words of our own.
+    """
 
     level: int
     text: str
@@ -158,23 +162,24 @@ Command = (
 
 def debug(text: str) -> Log:
     """A sentence at level debug."""
-    return Log(logging.DEBUG, _sentence(text))
+    return Log(logging.DEBUG, sentence(text))
 
 
 def info(text: str) -> Log:
     """A sentence at level info."""
-    return Log(logging.INFO, _sentence(text))
+    return Log(logging.INFO, sentence(text))
 
 
 def warning(text: str) -> Log:
     """A sentence at level warning."""
-    return Log(logging.WARNING, _sentence(text))
+    return Log(logging.WARNING, sentence(text))
 
 
 def error(text: str, details: str = "") -> Log:
     """A sentence at level error, with a traceback where there is one."""
-    return Log(logging.ERROR, _sentence(text), details)
+    return Log(logging.ERROR, sentence(text), details)
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """Our own words, from the capital on."""
     return text[:1].upper() + text[1:]

@@ -216,10 +216,17 @@ def test_a_setting_that_does_not_apply_ends_with_status_2() -> None:
     assert world.finished == [2]
 
 
+def test_a_name_of_the_users_stays_as_it_is_written() -> None:
+    world = World(ready=False)
+    world.fail(1, "create_app in 'fac:create_app' raised KeyError")
+    assert world.text.startswith("create_app in 'fac:create_app' raised KeyError")
+
+
 @pytest.mark.parametrize("exit", [Exit(status=5), Exit(number=signal.SIGSEGV)])
 def test_a_first_worker_that_ends_without_a_word_is_a_boot_failure(exit: Exit) -> None:
     world = World(2, ready=False)
     world.feed(Died(1, exit, 0))
+    assert "Worker 0 (pid 101)" in world.text
     assert "while it booted" in world.text
     world.die(2, number=signal.SIGTERM)
     assert world.finished == [3]
@@ -239,7 +246,7 @@ def test_a_fork_that_fails_is_tried_again_while_others_serve() -> None:
     world.signal(signal.SIGTTIN)
     (spawn,) = world.spawned
     world.feed(ForkFailed(spawn.serial, "no memory"))
-    assert "cannot be forked: no memory" in world.text
+    assert "Worker 1 cannot be forked: no memory" in world.text
 
 
 # Death

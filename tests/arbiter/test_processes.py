@@ -205,7 +205,7 @@ def test_a_crash_loop_backs_off_while_the_others_serve(start: Start) -> None:
         ("import sys; sys.exit(5)", "SystemExit"),
         ("import os; os._exit(5)", "ended with exit status 5 while it booted"),
         ("import os, signal; os.kill(os.getpid(), 11)", "was ended by SIGSEGV"),
-        ("def serve(seat): raise KeyError('early')", "The worker ended with KeyError"),
+        ("def serve(seat): raise KeyError('early')", "the worker ended with KeyError"),
         ("def serve(seat): raise SystemExit(4)", r"the worker with sys.exit\(4\)"),
     ],
 )
@@ -229,7 +229,7 @@ def test_the_traceback_of_a_failed_boot_shows_the_users_frames_once(start: Start
 def test_a_setting_that_does_not_apply_ends_with_status_2(start: Start) -> None:
     server = start(wait=False, worker_class="asgi")
     assert server.wait() == 2
-    assert "Worker class 'asgi'" in server.log
+    assert "worker class 'asgi'" in server.log
 
 
 def test_children_of_others_are_reaped_in_silence(start: Start) -> None:

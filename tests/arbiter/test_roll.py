@@ -53,7 +53,7 @@ def test_a_new_generation_that_cannot_boot_is_given_up() -> None:
     world = World(2)
     world.hup()
     world.fail(3, "syntax error")
-    assert "Syntax error" in world.text
+    assert "syntax error" in world.text
     assert world.text.count("Traceback of the user") == 1
     assert "given up; what was loaded before goes on in 2 workers" in world.text
     assert world.sent == world.spawned == []

@@ -281,6 +281,8 @@ def _said(table: Table, now: float, event: Said) -> list[Command]:
 
 
 def _booted(table: Table, now: float, worker: Worker, message: Booted) -> list[Command]:
+    if table.is_ending:
+        return []
     return [info(f"Booting worker with pid: {worker.pid}")]
 
 
@@ -377,7 +379,11 @@ def _died(table: Table, now: float, event: Died) -> list[Command]:
         message = sentence(f"{worker.label} {cause} while it booted")
         return _cannot_boot(table, now, worker, Failed(message, "", BootError.exit_status))
     life = f"it lived {now - worker.started_at:.1f} s and answered {counted(event.requests, 'request')}"
-    commands: list[Command] = [_death_line(worker, event.exit, f"{worker.label} {cause}; {life}")]
+    text = f"{worker.label} {cause}; {life}"
+    never_served = table.is_ending and table.proven is None and table.exit_status != 0
+    # What the server fails of has been told, as the last line that anybody reads.
+    line = debug(text) if never_served else _death_line(worker, event.exit, text)
+    commands: list[Command] = [line]
     if worker.stage in SERVING | {Stage.FAILED, Stage.BROKEN}:
         commands += place_is_empty(table, worker, now)
     return commands

@@ -209,6 +209,20 @@ def test_a_first_generation_that_cannot_boot_ends_the_server_with_its_status() -
     assert world.finished == [3]
 
 
+def test_after_the_first_generations_failure_nothing_is_said() -> None:
+    world = World(4, ready=False)
+    world.fail(1)
+    assert "Stopping: the first generation of workers cannot boot" in world.text
+    later = world.say(2, Booted())
+    later += world.die(1, status=3)
+    later += world.die(2, number=signal.SIGTERM)
+    later += world.die(3, status=0)
+    later += world.wait(2)
+    later += world.die(4, number=signal.SIGKILL)
+    assert world.finished == [3]
+    assert {line.level for line in only(Log, later)} == {logging.DEBUG}
+
+
 def test_a_setting_that_does_not_apply_ends_with_status_2() -> None:
     world = World(ready=False)
     world.fail(1, "--threads is for WSGI", status=2)

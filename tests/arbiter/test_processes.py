@@ -222,6 +222,7 @@ def test_the_traceback_of_a_failed_boot_shows_the_users_frames_once(start: Start
     server.wait()
     assert server.log.count(TRACEBACK) == 1
     assert server.log.count("RuntimeError: no database\n") == 2  # the sentence and the traceback
+    assert server.log.endswith("Stopping: the first generation of workers cannot boot\n")
     assert "site_app.py" in server.log
     assert "greenuni/" not in server.log
 

@@ -114,6 +114,6 @@ class Command:
         app = load_here(config)
         workers = "1 worker" if config.workers == 1 else f"{config.workers} workers"
         print(f"configuration:\n{render_given(config)}")
-        print(f"application: {app.target}: {app.description}, {INTERFACE_NAMES[app.interface]}")
+        print(f"application: {app.target} is {INTERFACE_NAMES[app.interface]} ({app.description})")
         print(f"{workers} would serve it on {', '.join(map(str, config.addresses))}")
         return 0

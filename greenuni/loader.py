@@ -222,7 +222,8 @@ def _attribute(module: ModuleType, target: Target) -> Any:
         try:
             found = getattr(found, name)
         except AttributeError as error:
-            owner = ".".join(target.attribute[:depth]) or f"module {target.module!r}"
+            path = ".".join(target.attribute[:depth])
+            owner = repr(path) if path else f"module {target.module!r}"
             guess = _nearest(name, _public_names(found))
             hint = f": did you mean {guess!r}?" if guess else ""
             # A property or a module's __getattr__ may have raised it, which is worth a look.
@@ -262,7 +263,7 @@ def _candidate_hint(module: ModuleType) -> str:
 
 def _call_factory(factory: Any, target: Target) -> Any:
     """What the factory returns, once its arguments are known to fit."""
-    name = ".".join(target.attribute) or "the factory"
+    name = repr(".".join(target.attribute)) if target.attribute else "the factory"
     if not callable(factory):
         raise AppLoadError(f"{name} in {target.text!r} cannot be called: it is {_a(factory)}")
     if inspect.iscoroutinefunction(factory):

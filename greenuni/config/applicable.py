@@ -32,8 +32,9 @@ def _is_given(config: Config, setting: Setting) -> bool:
 def _check_worker_class(config: Config, found: Applies) -> None:
     wanted = Applies.WSGI if config.worker_class in WSGI_WORKER_CLASSES else Applies.ASGI
     if config.worker_class != "auto" and wanted is not found:
+        written = config.written.get("worker_class", config.worker_class)
         raise ConfigError(
-            f"worker class {config.worker_class!r} ({config.source_of('worker_class')}) runs "
+            f"worker class {written!r} ({config.source_of('worker_class')}) runs "
             f"{wanted.name} applications, and this one is {found.name}: leave out -k, "
             "the worker follows the application"
         )

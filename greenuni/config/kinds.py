@@ -27,6 +27,16 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def spelled(raw: object) -> str:
+    """What a source holds, for a message: a plain value as it is written, of other objects what they are."""
+    if raw is None or isinstance(raw, str | int | float):
+        return repr(raw)
+    if isinstance(raw, list | tuple) and not raw:
+        return "an empty list"
+    name = "class" if isinstance(raw, type) else type(raw).__name__
+    return f"an {name}" if name[0].lower() in "aeiou" else f"a {name}"
+
+
 class Kind:
     """Text, taken as it is; the base of the other kinds."""
 
@@ -38,7 +48,7 @@ class Kind:
     def parse(self, raw: object) -> Any:
         """The value that ``raw`` spells. Raises ``ValueError`` with the reason if it spells none."""
         if not isinstance(raw, str):
-            raise ValueError(f"{raw!r} is not text")
+            raise ValueError(f"{spelled(raw)} is not text")
         return raw
 
     def show(self, value: Any) -> str:
@@ -87,7 +97,7 @@ class Whole(Kind):
             return raw
         if isinstance(raw, str) and re.fullmatch(r"\s*[+-]?[0-9]+\s*", raw):
             return int(raw)
-        raise ValueError(f"{raw!r} is not a whole number")
+        raise ValueError(f"{spelled(raw)} is not a whole number")
 
 
 class Workers(Whole):
@@ -130,13 +140,13 @@ class Seconds(Kind):
 
     def parse(self, raw: object) -> float:
         if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-            raise ValueError(f"{raw!r} is not a number of seconds")
+            raise ValueError(f"{spelled(raw)} is not a number of seconds")
         try:
             seconds = float(raw)
         except ValueError:
-            raise ValueError(f"{raw!r} is not a number of seconds") from None
+            raise ValueError(f"{spelled(raw)} is not a number of seconds") from None
         if not math.isfinite(seconds) or seconds < 0:
-            raise ValueError(f"{raw!r} is not a number of seconds from 0 on")
+            raise ValueError(f"{spelled(raw)} is not a number of seconds from 0 on")
         return seconds
 
     def show(self, value: float) -> str:
@@ -157,7 +167,7 @@ class Switch(Kind):
             return True
         if word in FALSE_WORDS:
             return False
-        raise ValueError(f"{raw!r} is neither true nor false")
+        raise ValueError(f"{spelled(raw)} is neither true nor false")
 
     def show(self, value: bool) -> str:
         return "true" if value else "false"
@@ -174,7 +184,7 @@ class Choice(Kind):
 
     def parse(self, raw: object) -> str:
         if not isinstance(raw, str):
-            raise ValueError(f"{raw!r} is none of {self.type_name}")
+            raise ValueError(f"{spelled(raw)} is none of {self.type_name}")
         folded = raw.lower()
         word = self.synonyms.get(raw, self.synonyms.get(folded, folded))
         if word in self.words:
@@ -232,8 +242,11 @@ class Words(Kind):
 
     def _parts(self, raw: object) -> Iterable[str]:
         parts = [raw] if isinstance(raw, str) else raw
-        if not isinstance(parts, list | tuple) or not all(isinstance(p, str) for p in parts):
-            raise ValueError(f"{raw!r} is not a list of text")
+        if not isinstance(parts, list | tuple):
+            raise ValueError(f"{spelled(raw)} is not a list of text")
+        for part in parts:
+            if not isinstance(part, str):
+                raise ValueError(f"{spelled(part)} in the list is not text")
         return parts
 
     def _split(self, part: str) -> Iterable[str]:
@@ -272,7 +285,9 @@ class Host(Kind):
         if host.startswith("[") and host.endswith("]"):
             host = host[1:-1]
         if not host or host.count(":") == 1 or "/" in host:
-            raise ValueError(f"{raw!r} is not a host alone; host:port and unix:path go with --bind")
+            raise ValueError(
+                f"{spelled(raw)} is not a host alone; host:port and unix:path go with --bind"
+            )
         return host
 
 
@@ -305,7 +320,8 @@ class ProxyAddresses(Kind):
 
     def parse(self, raw: object) -> str:
         parts = raw if isinstance(raw, list | tuple) else str(super().parse(raw)).split(",")
-        trusted = [str(part).strip() for part in parts if str(part).strip()]
+        texts = [str(super(ProxyAddresses, self).parse(part)).strip() for part in parts]
+        trusted = [text for text in texts if text]
         for part in trusted:
             if part not in ("*", "unix") and not _is_network(part):
                 raise ValueError(
@@ -334,7 +350,7 @@ class RootPath(Kind):
     def parse(self, raw: object) -> str:
         path = str(super().parse(raw)).rstrip("/")
         if path and not path.startswith("/"):
-            raise ValueError(f"{raw!r} does not start with a slash: write {'/' + path!r}")
+            raise ValueError(f"{spelled(raw)} does not start with a slash: write {'/' + path!r}")
         return path
 
 
@@ -347,7 +363,7 @@ class Account(Kind):
 
     def parse(self, raw: object) -> str:
         if isinstance(raw, bool) or not isinstance(raw, int | str) or not str(raw).strip():
-            raise ValueError(f"{raw!r} is not a {self.type_name}")
+            raise ValueError(f"{spelled(raw)} is not a {self.type_name}")
         return str(raw)
 
 
@@ -359,7 +375,7 @@ class Table(Kind):
 
     def parse(self, raw: object) -> dict[str, Any]:
         if not isinstance(raw, dict):
-            raise ValueError(f"{raw!r} is not a table")
+            raise ValueError(f"{spelled(raw)} is not a table")
         return raw
 
     def show(self, value: dict[str, Any]) -> str:

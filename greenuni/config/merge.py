@@ -133,6 +133,9 @@ class Draft:
         return Config(
             **self._values,
             sources={name: given.origin.describe() for name, given in self._given.items()},
+            written={
+                name: given.raw for name, given in self._given.items() if isinstance(given.raw, str)
+            },
             notes=tuple(self._notes),
             workers_arithmetic=self._arithmetic,
         )

@@ -35,11 +35,13 @@ class Config(
 ):
     """The settings of one server. Times are seconds and sizes bytes; 0 is "off" for every timeout.
 
-    ``sources`` says where each value that is not a default came from, ``notes`` are lines to show
-    once at start, and ``workers_arithmetic`` is the sentence behind ``workers = auto``.
+    ``sources`` says where each value that is not a default came from, ``written`` how it was written
+    there if that was text, ``notes`` are lines to show once at start, and ``workers_arithmetic`` is the
+    sentence behind ``workers = auto``.
     """
 
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
     workers_arithmetic: str = field(default="", compare=False, repr=False)
 

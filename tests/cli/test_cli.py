@@ -136,7 +136,7 @@ def test_print_config(command: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "words"), [("wsgi", "function, WSGI"), ("asgi", "async function, ASGI")]
+    ("module", "words"), [("wsgi", "is WSGI (function)"), ("asgi", "is ASGI (async function)")]
 )
 def test_check_config_says_what_it_found(module: str, words: str, command: Command) -> None:
     outcome = command("--check-config", f"{module}:app", "-w", "2", "--port", "5000")
@@ -147,7 +147,7 @@ def test_check_config_says_what_it_found(module: str, words: str, command: Comma
         "  bind = 127.0.0.1:5000 (command line --port)",
         "  port = 5000 (command line --port)",
         "  workers = 2 (command line -w)",
-        f"application: {module}:app: {words}",
+        f"application: {module}:app {words}",
         "2 workers would serve it on 127.0.0.1:5000",
     ]
 
@@ -158,6 +158,11 @@ def test_check_config_says_what_it_found(module: str, words: str, command: Comma
         ("wsgi:app --lifespan on", 2, "--lifespan (command line --lifespan) applies to ASGI"),
         ("asgi:app --threads 4", 2, "--threads (command line --threads) applies to WSGI"),
         ("asgi:app -k sync", 2, "worker class 'sync' (command line -k) runs WSGI applications"),
+        (
+            "wsgi:app -k uvicorn.workers.UvicornWorker",
+            2,
+            "worker class 'uvicorn.workers.UvicornWorker' (command line -k) runs ASGI applications",
+        ),
         ("wsgi:app --interface asgi", 2, "--interface asgi does not fit 'wsgi:app'"),
         ("wsgi:ap", 3, "module 'wsgi' has no attribute 'ap': did you mean 'app'?"),
         ("wsgy:app", 3, "did you mean 'wsgi'?"),

@@ -329,7 +329,7 @@ def test_attribute_that_is_not_there_names_the_nearest(project: Project) -> None
     ):
         load(f"{name}:sit")
     with pytest.raises(
-        AppLoadError, match="site has no attribute 'aplication': did you mean 'application'"
+        AppLoadError, match=r"^'site' has no attribute 'aplication': did you mean 'application'"
     ):
         load(f"{name}:site.aplication")
     with pytest.raises(AppLoadError, match=r"has no attribute 'qqqq'$"):
@@ -381,7 +381,9 @@ def test_factory_that_fails(source: str, sentence: str, project: Project) -> Non
 
 def test_type_error_inside_a_factory_is_the_users(project: Project) -> None:
     name = project("def make():\n    return len(3)\n")
-    with pytest.raises(AppLoadError, match="raised TypeError") as refused:
+    with pytest.raises(
+        AppLoadError, match=rf"^'make' in '{name}:make\(.*\)' raised TypeError"
+    ) as refused:
         load(f"{name}:make()")
     assert "line 2, in make" in refused.value.details
 

@@ -1,9 +1,9 @@
 """What the arbiter decides, as a function: `decide` takes what happened and says what to do.
 
-Nothing here acts, waits or looks at the world; the table is its only state. After every event two things
-are looked after, whatever the event was: deadlines that have passed, and the difference between the
-workers that there are and those that there should be (`reconcile`). So no path can forget to replace a
-worker, and a roll needs no script: it is a difference that gets smaller.
+Nothing here acts, waits or looks at the world; the table is its only state. After every event, whatever it
+was, the difference between the workers that there are and those that there should be is looked after
+(`reconcile`). So no path can forget to replace a worker, and a roll needs no script: it is a difference
+that gets smaller. Deadlines are looked after when a `Tick` comes, with the scoreboard to tell what ran.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ OVERSLEPT = 1.0  # seconds; a tick so late means that we were not running, so ne
 def decide(table: Table, now: float, event: Event) -> list[Command]:
     """What to do about ``event``, in order. ``now`` is ``time.monotonic()`` seconds."""
     commands = _HANDLERS[type(event)](table, now, event)
-    commands += _kill_overdue(table, now)
     commands += reconcile(table, now)
     return commands
 
@@ -74,7 +73,9 @@ def next_deadline(table: Table, now: float) -> float | None:
 
 
 def _tick(table: Table, now: float, event: Tick) -> list[Command]:
-    """Take the beats; a worker that has not beaten for its ``timeout`` is told to dump its stacks."""
+    """Take the beats. Who has not beaten for its ``timeout`` is told to dump its stacks, and who has not
+    ended in time is killed.
+    """
     commands: list[Command] = []
     overslept = event.due is not None and now - event.due > OVERSLEPT
     for worker in table.having(BEATING):
@@ -82,6 +83,10 @@ def _tick(table: Table, now: float, event: Tick) -> list[Command]:
         worker.seen_at = now if overslept else max(worker.seen_at, reading.beat)
         if _must_beat(worker) and now >= _stuck_from(worker):
             commands += _abort(worker, now, reading)
+    for worker in list(table.workers.values()):
+        if worker.deadline is not None and worker.deadline <= now:
+            reading = event.readings.get(worker.serial, Reading())
+            commands += _kill(worker, now, _why_overdue(worker, now, reading))
     return commands
 
 
@@ -97,27 +102,25 @@ def _stuck_from(worker: Worker) -> float:
 
 def _abort(worker: Worker, now: float, reading: Reading) -> list[Command]:
     silence = f"{now - worker.seen_at:.1f} s"
-    text = f"{worker.label} has not turned its loop for {silence}"
-    if reading.request_line:
-        text += f"; running {reading.request_line} since {now - reading.since:.1f} s"
+    text = f"{worker.label} has not turned its loop for {silence}{_running(reading, now)}"
     worker.become(Stage.ABORTING)
     worker.sent = Sent(signal.SIGABRT, f"its loop had not turned for {silence}", now)
     worker.deadline = now + ABORT_PATIENCE
     return [error(text), Send(worker.serial, signal.SIGABRT)]
 
 
-def _kill_overdue(table: Table, now: float) -> list[Command]:
-    commands: list[Command] = []
-    for worker in list(table.workers.values()):
-        if worker.deadline is not None and worker.deadline <= now:
-            commands += _kill(worker, now, _why_overdue(worker, now))
-    return commands
+def _running(reading: Reading, now: float) -> str:
+    """What the worker is busy with, to go on a sentence about it; empty when it has no request."""
+    if not reading.request_line:
+        return ""
+    return f", running {reading.request_line} since {now - reading.since:.1f} s"
 
 
-def _why_overdue(worker: Worker, now: float) -> str:
+def _why_overdue(worker: Worker, now: float, reading: Reading) -> str:
     if worker.sent is None:
         return "it did not end after its failure"
-    return f"it had not ended {now - worker.sent.at:.1f} s after {worker.sent.signal.name}"
+    waited = f"{now - worker.sent.at:.1f} s after {worker.sent.signal.name}"
+    return f"it had not ended {waited}{_running(reading, now)}"
 
 
 def _kill(worker: Worker, now: float, reason: str) -> list[Command]:

@@ -58,6 +58,16 @@ def test_term_drains_and_waits_two_seconds_longer_than_the_workers() -> None:
     assert world.sent == [(1, signal.SIGKILL), (2, signal.SIGKILL)]
 
 
+def test_what_a_worker_ran_that_did_not_drain_is_named() -> None:
+    world = World(graceful_timeout=3, timeout=0)
+    world.signal(signal.SIGTERM)
+    world.wait(5, request_line="GET /slow", since=world.now - 1)
+    world.die(1, number=signal.SIGKILL)
+    assert (
+        "had not ended 5.0 s after SIGTERM, running GET /slow since 6.0 s; it lived" in world.text
+    )
+
+
 def test_the_server_ends_when_its_last_worker_has() -> None:
     world = World(2)
     world.signal(signal.SIGTERM)
@@ -357,7 +367,7 @@ def test_a_stuck_worker_is_dumped_replaced_and_killed() -> None:
     world = World(timeout=5)
     world.wait(6, beating=False, request_line="GET /x", since=world.now)
     assert world.sent == [(1, signal.SIGABRT)]
-    assert "Worker 0 (pid 101) has not turned its loop for 6.0 s; running GET /x since 6.0 s" in (
+    assert "Worker 0 (pid 101) has not turned its loop for 6.0 s, running GET /x since 6.0 s" in (
         world.text
     )
     assert world.spawned == [Spawn(2, 0, 0)]

@@ -115,10 +115,12 @@ def test_an_int_that_arrives_twice_lets_workers_leave_in_order(start: Start) -> 
 
 
 def test_who_does_not_drain_is_killed_two_seconds_after_its_time(start: Start) -> None:
-    server = start(STUBBORN, graceful_timeout=0.5)
+    busy = STUBBORN.replace("seat.ready()", "seat.ready(); seat.slot.begin(b'GET /slow', 1)")
+    server = start(busy, graceful_timeout=0.5)
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
-    assert "SIGKILL, sent because it had not ended 2.5 s after SIGTERM" in server.log
+    killed = "SIGKILL, sent because it had not ended 2.5 s after SIGTERM, running GET /slow since "
+    assert killed in server.log
 
 
 @pytest.mark.parametrize("preload_app", [False, True])
@@ -287,7 +289,7 @@ def test_a_stuck_worker_is_dumped_and_replaced(start: Start) -> None:
     server = start(STUCK, workers=2, timeout=1)
     server.wait_for_log("Booting worker", 2)
     stuck = server.workers()[0]
-    server.wait_for_log(r"has not turned its loop for 1\.\d s; running GET /slow since \d+\.\d s")
+    server.wait_for_log(r"has not turned its loop for 1\.\d s, running GET /slow since \d+\.\d s")
     server.wait_for_log("in get_stuck")
     server.wait_for_log("In flight: GET /slow, 1.0 s")
     server.wait_for_log("after SIGABRT, because its loop had not turned for 1")

@@ -7,6 +7,9 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+# What a worker ends with by itself after ABRT and its dump, instead of a core dump, which could take
+# longer than it has.
+ABORTED_STATUS = 128 + signal.SIGABRT
 OOM_COUNTER = "oom_kill"  # the line of memory.events (v2) and memory.oom_control (v1)
 
 
@@ -49,6 +52,8 @@ def describe(exit: Exit, sent: Sent | None) -> str:
     """The cause, as the end of a sentence that begins with the worker: "was ended by SIGKILL, ..."."""
     if exit.number is None and exit.status is None:
         return "has ended, and its exit status was taken by other code in the arbiter's process"
+    if exit.status == ABORTED_STATUS and (sent is None or sent.signal != signal.SIGABRT):
+        return "was ended by SIGABRT, which this server did not send"
     if exit.number is None:
         cause = f"ended with exit status {exit.status}"
         return f"{cause} after {sent.signal.name}, because {sent.reason}" if sent else cause

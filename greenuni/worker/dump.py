@@ -16,9 +16,8 @@ from collections.abc import Callable
 from types import CoroutineType, FrameType
 from typing import Any
 
-ABORTED = (
-    128 + signal.SIGABRT
-)  # exit status; without a core dump, which could take longer than we have
+from greenuni.arbiter.exits import ABORTED_STATUS
+
 TASK_FRAMES = 5
 
 
@@ -51,7 +50,7 @@ class Dump:
         except Exception:  # noqa: BLE001  # whatever state this interrupted, the worker must end
             text = traceback.format_exc()
         os.write(self._descriptor, text.encode("utf-8", "backslashreplace"))
-        os._exit(ABORTED)
+        os._exit(ABORTED_STATUS)
 
     def __repr__(self) -> str:
         return f"<Dump to {self._descriptor}>"

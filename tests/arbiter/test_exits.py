@@ -11,6 +11,7 @@ import pytest
 
 from greenuni.arbiter.exits import Exit, OomCounter, Sent, describe, find_oom_file
 
+ABRT = Sent(signal.SIGABRT, "its loop had not turned for 6.0 s", 0.0)
 KILL = Sent(signal.SIGKILL, "it had not ended 2.0 s after SIGTERM", 0.0)
 TERM = Sent(signal.SIGTERM, "the server was told to stop", 0.0)
 
@@ -32,6 +33,9 @@ TERM = Sent(signal.SIGTERM, "the server was told to stop", 0.0)
         (Exit(number=11, core_dumped=True), None, r"was ended by SIGSEGV \(core dumped\)"),
         (Exit(number=15), TERM, "was ended by SIGTERM, sent because the server was told to stop"),
         (Exit(number=40), None, "was ended by signal 40"),
+        (Exit(status=134), None, "was ended by SIGABRT, which this server did not send"),
+        (Exit(status=134), TERM, "was ended by SIGABRT, which this server did not send"),
+        (Exit(status=134), ABRT, "ended with exit status 134 after SIGABRT, because its loop had"),
         (Exit(), None, "has ended, and its exit status was taken by other code"),
     ],
 )

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from greenuni.config import (
     Config,
     asks_for,
     check_applicable,
+    check_outputs,
     read_config,
     render_config,
     render_given,
@@ -111,6 +113,7 @@ class Command:
         """Load the configuration and the application, and say what would run."""
         config = self.load_config()
         show_notes(config)
+        check_outputs(config, Path(self._directory))
         app = load_here(config)
         workers = "1 worker" if config.workers == 1 else f"{config.workers} workers"
         print(f"configuration:\n{render_given(config)}")

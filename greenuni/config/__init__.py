@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from greenuni.config.address import Address, FdAddress, TcpAddress, UnixAddress, parse_address
 from greenuni.config.applicable import check_applicable
+from greenuni.config.checks import check_outputs
 from greenuni.config.merge import asks_for, read_config
 from greenuni.config.settings import SETTINGS, Config
 from greenuni.config.show import render_config, render_given
@@ -17,6 +18,7 @@ __all__ = [
     "UnixAddress",
     "asks_for",
     "check_applicable",
+    "check_outputs",
     "parse_address",
     "read_config",
     "render_config",

@@ -6,9 +6,11 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+from greenuni.config.address import UnixAddress
 from greenuni.config.settings import SETTINGS, Config
 from greenuni.errors import ConfigError
 
+STANDARD_STREAM = "-"
 LOG_CONFIGURATIONS = ("logconfig", "logconfig_json", "logconfig_dict")
 
 
@@ -80,6 +82,42 @@ def _checked_file(config: Config, name: str, base: Path) -> None:
     value = getattr(config, name)
     if value is not None and not os.access(base / value, os.R_OK):
         raise ConfigError(f"{_subject(config, name)}: {str(base / value)!r} cannot be read")
+
+
+def check_outputs(config: Config, start: Path) -> None:
+    """Raise `ConfigError` for the first file or socket that this process could not create.
+
+    For ``--check-config``: a start that fails says so by itself, when it opens them.
+    """
+    base = Path(start, config.chdir or "")
+    if config.pidfile is not None:
+        _check_parent(_subject(config, "pidfile"), base / config.pidfile)
+    for address in config.addresses:
+        if isinstance(address, UnixAddress) and not address.path.startswith("@"):
+            _check_parent(f"{_subject(config, 'bind')}: {address}", base / address.path)
+    for name in ("errorlog", "accesslog"):
+        value = getattr(config, name)
+        if value is not None and value != STANDARD_STREAM:
+            _check_log(_subject(config, name), base / value)
+
+
+def _check_log(subject: str, path: Path) -> None:
+    """A log that is there is appended to, whatever its directory allows."""
+    if path.is_dir():
+        raise ConfigError(f"{subject}: {str(path)!r} is a directory")
+    if not path.exists():
+        _check_parent(subject, path)
+    elif not os.access(path, os.W_OK):
+        raise ConfigError(f"{subject}: {str(path)!r} cannot be written")
+
+
+def _check_parent(subject: str, path: Path) -> None:
+    """A file can be made only in a directory that is there and can be written."""
+    directory = path.parent
+    if not directory.is_dir():
+        raise ConfigError(f"{subject}: there is no directory {str(directory)!r}")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise ConfigError(f"{subject}: the directory {str(directory)!r} cannot be written")
 
 
 def _check_account(config: Config, name: str) -> None:

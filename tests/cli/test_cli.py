@@ -177,6 +177,41 @@ def test_check_config_tells_mistakes_apart(
     assert outcome.errors.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("--pid gone/pid", "--pid (command line --pid): there is no directory '{here}/gone'"),
+        ("-b unix:gone/s", "unix:gone/s: there is no directory '{here}/gone'"),
+        ("--log-file gone/log", "--error-logfile (command line --log-file): there is no directory"),
+        ("--access-logfile site", "'{here}/site' is a directory"),
+        ("--chdir site --app-dir .. --pid gone/pid", "there is no directory '{here}/site/gone'"),
+    ],
+)
+def test_check_config_tries_what_would_be_created(
+    arguments: str, sentence: str, command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "site").mkdir()
+    outcome = command("--check-config", "wsgi:app", *arguments.split())
+    assert (outcome.status, outcome.output) == (2, "")
+    assert sentence.format(here=tmp_path) in outcome.errors
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
+@pytest.mark.parametrize("flag", ["--pid", "--access-logfile", "--uds"])
+def test_check_config_finds_a_directory_without_permission(
+    flag: str, command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "closed").mkdir(0o555)
+    outcome = command("--check-config", "wsgi:app", flag, "closed/file")
+    assert outcome.status == 2
+    assert f"the directory '{tmp_path}/closed' cannot be written" in outcome.errors
+
+
+def test_check_config_lets_good_outputs_pass(command: Command) -> None:
+    flags = "--pid pid -b unix:sock -b unix:@name --log-file - --access-logfile /dev/null"
+    assert command("--check-config", "wsgi:app", *flags.split()).status == 0
+
+
 def test_check_config_shows_the_applications_traceback(command: Command, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("import os\n1 / 0\n")
     outcome = command("--check-config", "broken:app")

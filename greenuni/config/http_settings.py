@@ -29,7 +29,9 @@ class TimeSettings:
         30.0,
         Seconds(),
         "--graceful-timeout",
-        help="time that requests in progress get when a worker is told to leave; 0 waits for them",
+        help="time that requests in progress get when a worker is told to leave; 0 waits for them. An ASGI "
+        "application receives http.disconnect 2 s before its end and is cancelled 1 s before; a time under "
+        "4 s is shared out, a half and a quarter of it before",
         aliases=(Alias("uvicorn", "--timeout-graceful-shutdown"),),
     )
     keepalive: float = setting(

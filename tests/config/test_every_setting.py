@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from greenuni.asgi import server
 from greenuni.config import SETTINGS, Config
 from greenuni.config.declare import Alias, Applies, Setting
 from greenuni.errors import ConfigError
@@ -210,3 +211,14 @@ def test_declaration_is_complete(setting: Setting) -> None:
     assert not setting.help.endswith(".")
     assert setting.flags or setting.name in {"wsgi_app", "logconfig_dict"}
     assert setting.applies in Applies
+
+
+def test_help_tells_how_asgi_is_dismissed() -> None:
+    """In the numbers that the server has, so that they cannot drift apart."""
+    help = " ".join(SETTINGS["graceful_timeout"].help.split())
+    assert f"http.disconnect {server.DISMISS_BEFORE_END:g} s before its end" in help
+    assert f"cancelled {server.CANCEL_BEFORE_END:g} s before" in help
+    shared_out = server.Departure.after(3.0)
+    assert shared_out.end - shared_out.dismiss_at == pytest.approx(3.0 / 2)
+    assert shared_out.end - shared_out.cancel_at == pytest.approx(3.0 / 4)
+    assert "under 4 s is shared out, a half and a quarter of it before" in help

@@ -111,3 +111,4 @@ class Seat:
     drain_budget: Callable[[], float]  # seconds, at the moment a drain begins
     reopen_logs: Callable[[], None]
     in_flight: Callable[[], list[str]] = list  # set by the shell: lines for the stuck-worker dump
+    loop: str = ""  # set by a shell that runs on an event loop, before it is ready: which one

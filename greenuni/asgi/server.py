@@ -190,6 +190,7 @@ class Server:
         seat = self._seat
         service.population.on_change = self._somebody_left
         seat.in_flight = service.in_flight
+        seat.loop = str(self._loop)
         self._service, self._acceptor = service, acceptor
         acceptor.start()
         seat.slot.set_state(WorkerState.SERVING)

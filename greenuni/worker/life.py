@@ -120,10 +120,11 @@ class Life:
 
     def _seat(self, app: Application) -> Seat:
         def ready() -> None:
+            description = describe(app, self._config, seat.loop)
             self._is_ready = True
             self._inherited.slot.set_state(WorkerState.SERVING)
             self._inherited.slot.beat()
-            self._channel.send(Ready(describe(app, self._config)))
+            self._channel.send(Ready(description))
 
         seat = Seat(
             config=self._config,
@@ -181,15 +182,16 @@ def with_jitter(config: Config) -> Config:
     return dataclasses.replace(config, max_requests=drawn)
 
 
-def describe(app: Application, config: Config) -> str:
-    """What is served and how, for the line that begins with "Serving"."""
-    if app.interface is Interface.WSGI:
-        kind = "sync" if config.threads == 1 else "gthread"
-        threads = f", {counted(config.threads, 'thread')} each"
+def describe(app: Application, config: Config, loop: str) -> str:
+    """What is served and how, for the line that begins with "Serving"; ``loop`` is `Seat.loop`."""
+    if app.interface is not Interface.WSGI:
+        kind, how = "asgi", f" on {loop}" if loop else ""
+    elif config.threads == 1:
+        kind, how = "sync", ""
     else:
-        kind, threads = "asgi", ""
+        kind, how = "gthread", f", {config.threads} threads each"
     idle = f"kept for {config.keepalive:g} s" if config.keepalive else "closed at once"
     return (
         f"{app.target}, which is {INTERFACE_NAMES[app.interface]} ({app.description}), "
-        f"with {counted(config.workers, f'{kind} worker')}{threads}; idle connections are {idle}"
+        f"with {counted(config.workers, f'{kind} worker')}{how}; idle connections are {idle}"
     )

@@ -35,7 +35,7 @@ def test_it_says_what_it_does(start: Start) -> None:
     assert re.fullmatch(rf"Listening at: http://127\.0\.0\.1:\d+ \({server.pid}\)", lines[1])
     (serving,) = [line for line in lines if line.startswith("Serving")]
     assert serving == (
-        "Serving site_app:app, which is WSGI (function), with 2 sync workers, 1 thread each; "
+        "Serving site_app:app, which is WSGI (function), with 2 sync workers; "
         "idle connections are kept for 75 s"
     )
 

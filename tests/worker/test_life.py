@@ -8,40 +8,59 @@ from pathlib import Path
 
 import pytest
 
+from greenuni.asgi.loops import choose_loop
 from greenuni.config import Config
 from greenuni.errors import BootError
 from greenuni.shell import Application, Interface
 from greenuni.worker.life import describe, load_application, with_jitter
+from tests.support.server import serve
 
 
 @pytest.mark.parametrize(
-    ("interface", "settings", "text"),
+    ("interface", "settings", "loop", "text"),
     [
         (
             Interface.WSGI,
             {},
-            "site:app, which is WSGI (Flask instance), with 1 sync worker, 1 thread each; "
+            "",
+            "site:app, which is WSGI (Flask instance), with 1 sync worker; "
             "idle connections are kept for 75 s",
         ),
         (
             Interface.WSGI,
             {"workers": 4, "threads": 8, "keepalive": 0.5},
+            "",
             "site:app, which is WSGI (Flask instance), with 4 gthread workers, 8 threads each; "
             "idle connections are kept for 0.5 s",
         ),
         (
             Interface.ASGI2,
             {"workers": 2},
-            "site:app, which is ASGI 2 (Flask instance), with 2 asgi workers; "
+            "uvloop",
+            "site:app, which is ASGI 2 (Flask instance), with 2 asgi workers on uvloop; "
             "idle connections are kept for 75 s",
         ),
     ],
 )
 def test_it_says_what_is_served_and_how(
-    interface: Interface, settings: dict[str, int], text: str
+    interface: Interface, settings: dict[str, int], loop: str, text: str
 ) -> None:
     app = Application(None, interface, "site:app", "Flask instance")
-    assert describe(app, Config(**settings)) == text  # type: ignore[arg-type]
+    assert describe(app, Config(**settings), loop) == text  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "loop"),
+    [
+        ([], str(choose_loop(Config()))),
+        (["--loop", "asyncio"], "asyncio"),
+        (["--async-backend", "trio"], "trio"),
+    ],
+)
+def test_it_names_the_event_loop_that_runs(arguments: list[str], loop: str, tmp_path: Path) -> None:
+    (tmp_path / "site_app.py").write_text("async def app(scope, receive, send): ...\n")
+    with serve("site_app:app", *arguments, cwd=tmp_path) as server:
+        assert f"with 1 asgi worker on {loop}; idle" in server.log
 
 
 def test_each_worker_draws_its_own_number_of_requests() -> None:

@@ -2,7 +2,8 @@
 
 A name from this table is refused with its sentence instead of "unknown". It is accepted, without any
 effect, where it asks for nothing (``daemon = False``) or for what happens anyway (``--proxy-headers``);
-a ``needless`` one is accepted with a note. Plain renames are aliases of our settings, in their declarations.
+a ``needless`` one is accepted with a note, and so is a value that leaves the choice to the server.
+Plain renames are aliases of our settings, in their declarations.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ class Unsupported:
     takes_value: bool = True  # on the command line
     is_hook: bool = False
     needless: bool = False
+    noted: tuple[
+        object, ...
+    ] = ()  # values that are let pass with a note: they leave it to the server
 
     @property
     def all_flags(self) -> tuple[str, ...]:
@@ -41,6 +45,8 @@ class Unsupported:
         """A note on a value that is let pass, if it needs one. Raises `ConfigError` for others."""
         if self.needless:
             return f"{subject} has no use here: {self.instead}"
+        if value in self.noted:
+            return f"{subject}: {value} has no effect: {self.instead}"
         if self.is_met_by(value):
             return None
         raise ConfigError(f"{subject} ({self.server}) is not supported: {self.instead}")
@@ -258,7 +264,7 @@ UVICORN = (
         satisfied=("auto", "h11", "1"),
     ),
     Unsupported("uvicorn", ("http2",), _HTTP2, takes_value=False),
-    Unsupported("uvicorn", ("ws",), _WEBSOCKET, satisfied=("auto", "none")),
+    Unsupported("uvicorn", ("ws",), _WEBSOCKET, satisfied=("none",), noted=("auto",)),
     Unsupported(
         "uvicorn",
         _names("ws_max_size ws_max_queue ws_ping_interval ws_ping_timeout ws_per_message_deflate"),

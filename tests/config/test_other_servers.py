@@ -124,6 +124,15 @@ def test_value_that_asks_for_what_happens_anyway_passes(value: str, read: Read) 
     assert read(*value.split(), "main:app").wsgi_app == "main:app"
 
 
+def test_websocket_left_to_the_server_gets_a_note(read: Read, tmp_path: Path) -> None:
+    assert read("--ws", "none").notes == ()
+    assert read("--ws", "auto").notes == ("--ws: auto has no effect: WebSocket is not served yet",)
+    (tmp_path / "greenuni.toml").write_text('ws = "auto"')
+    assert read().notes == ("ws in greenuni.toml: auto has no effect: WebSocket is not served yet",)
+    with pytest.raises(ConfigError, match=r"^--ws \(uvicorn\) is not supported: WebSocket"):
+        read("--ws", "websockets")
+
+
 def test_sentences_name_only_flags_that_exist() -> None:
     words = [word.strip(";,.'") for entry in UNSUPPORTED for word in entry.instead.split()]
     assert {word for word in words if word.startswith("--")} <= set(FLAGS)

@@ -261,7 +261,8 @@ def _will_fill_its_place(table: Table, worker: Worker) -> bool:
 
 
 def _config_refused(table: Table, now: float, event: ConfigRefused) -> list[Command]:
-    return [error(f"{event.reason}; the old configuration and its workers go on", event.details)]
+    text = f"{event.reason.removesuffix('.')}. The old configuration and its workers go on."
+    return [error(text, event.details)]
 
 
 # Workers

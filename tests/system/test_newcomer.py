@@ -134,12 +134,14 @@ def test_make_serve_works_from_a_clean_clone_in_an_empty_environment(tmp_path: P
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
     make = shutil.which("make")
     assert make
-    process = subprocess.Popen([make, "serve"], cwd=tmp_path / "clone", env=environment)
+    process = subprocess.Popen(
+        [make, "serve"], cwd=tmp_path / "clone", env=environment, start_new_session=True
+    )
     try:
         wait_until(lambda: process.poll() is not None or answers(), "an answer on port 8000", 240)
         assert process.poll() is None
     finally:
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # Ctrl-C reaches the whole foreground group
         process.wait(20)
 
 

@@ -89,20 +89,21 @@ def user_traceback(error: BaseException) -> str:
 def has_user_frames(error: BaseException) -> bool:
     """Whether code that is neither ours nor the import machinery was running when ``error`` was raised."""
     frames = traceback.walk_tb(error.__traceback__)
-    return any(_is_user_code(frame.f_code.co_filename) for frame, _ in frames)
+    return any(is_user_code(frame.f_code.co_filename) for frame, _ in frames)
 
 
 def _keep_user_frames(shown: traceback.TracebackException, seen: set[int]) -> None:
     """Trim ``shown`` and the exceptions that it was raised from or that it groups."""
     seen.add(id(shown))
-    shown.stack[:] = [frame for frame in shown.stack if _is_user_code(frame.filename)]
+    shown.stack[:] = [frame for frame in shown.stack if is_user_code(frame.filename)]
     related = [shown.__cause__, shown.__context__, *(getattr(shown, "exceptions", None) or ())]
     for other in related:
         if other is not None and id(other) not in seen:
             _keep_user_frames(other, seen)
 
 
-def _is_user_code(filename: str) -> bool:
+def is_user_code(filename: str) -> bool:
+    """Whether a file is neither ours nor the import machinery's."""
     return not filename.startswith(_OWN_DIRECTORY) and not any(
         part in filename for part in _IMPORT_MACHINERY
     )

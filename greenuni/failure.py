@@ -8,11 +8,10 @@ import re
 from collections.abc import Iterable
 from types import TracebackType
 
-from greenuni.errors import LocalProtocolError
+from greenuni.errors import LocalProtocolError, is_user_code
 from greenuni.observe.access import escape
 
 _REQUEST_ID = re.compile(rb"[0-9A-Za-z._~+/=:@-]{1,64}")
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
@@ -58,6 +57,6 @@ def page_detail(identifier: str) -> str:
 
 def without_our_frames(traceback: TracebackType | None) -> TracebackType | None:
     """The traceback from the application's first frame on; None when it has none."""
-    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+    while traceback is not None and not is_user_code(traceback.tb_frame.f_code.co_filename):
         traceback = traceback.tb_next
     return traceback

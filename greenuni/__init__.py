@@ -1,3 +1,11 @@
 """Greenuni: one pre-fork application server for WSGI and ASGI applications."""
 
+import os
+
 __version__ = "0.1.0"
+
+if os.environ.get("GREENUNI_PURE"):
+    # Run from the Python sources although compiled modules are there: to debug, and to test both.
+    from greenuni import _pure
+
+    _pure.install()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.loop import Loop
-from greenuni.wsgi.poller import LISTEN
+from greenuni.poller import LISTEN
 
 # The process or the system has no descriptor or no memory for one more connection.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)

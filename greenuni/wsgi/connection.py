@@ -19,7 +19,7 @@ from greenuni.wsgi.body import SpoolError
 from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.link import Link
 from greenuni.wsgi.output import Output, SourceTruncated
-from greenuni.wsgi.poller import READ, WRITE
+from greenuni.poller import READ, WRITE
 from greenuni.wsgi.reader import BODY_MISSING, CLIENT_GONE, WHOLE, RequestReader
 from greenuni.wsgi.services import Services
 

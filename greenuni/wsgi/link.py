@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 
-from greenuni.wsgi.poller import Poller
+from greenuni.poller import Poller
 
 RECEIVE_SIZE = 64 * 1024  # bytes asked for at once
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from greenuni.wsgi.poller import new_poller
+from greenuni.poller import new_poller
 
 STALL = 0.5  # seconds
 

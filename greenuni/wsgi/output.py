@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from greenuni.wsgi.poller import wait_writable
+from greenuni.poller import wait_writable
 
 FAST_READER = 64 * 1024 * 1024  # bytes a second
 JOIN_LIMIT = 16 * 1024  # below this, copying parts together is cheaper than a gathering write

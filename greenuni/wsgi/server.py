@@ -20,7 +20,7 @@ from greenuni.wsgi.connection import Connection
 from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.errorstream import ErrorStream
 from greenuni.wsgi.loop import Loop
-from greenuni.wsgi.poller import READ
+from greenuni.poller import READ
 from greenuni.wsgi.population import Population
 from greenuni.wsgi.services import Services
 from greenuni.wsgi.signals import Order, SignalHandlers

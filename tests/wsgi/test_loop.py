@@ -15,7 +15,7 @@ from greenuni.wsgi import loop as loop_module
 from greenuni.wsgi.application import QuickStop
 from greenuni.wsgi.connection import TRANSITIONS, State
 from greenuni.wsgi.loop import Loop
-from greenuni.wsgi.poller import READ, WRITE, SelectorPoller, new_poller, wait_writable
+from greenuni.poller import READ, WRITE, SelectorPoller, new_poller, wait_writable
 from greenuni.wsgi.threads import InlineRunner, ThreadRunner
 from greenuni.wsgi.wakeup import Mailbox, Wakeup
 from tests.support.server import wait_until

@@ -1,0 +1,4 @@
+cdef class Clock:
+    cdef object _second
+    cdef object _date
+    cpdef date(self)

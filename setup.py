@@ -1,0 +1,84 @@
+"""Compiles the hot modules where there is a C compiler; everything else is in pyproject.toml.
+
+Every ``.py`` with a ``.pxd`` beside it is compiled from that same source, and every ``.pyx``. They refer
+to each other's C types, so it is all of them or none: where one cannot be compiled (no compiler, no
+headers of Python), none is installed, and Greenuni runs from its Python sources.
+
+GREENUNI_PURE=1 in the environment skips the compiler.
+GREENUNI_BUILD=required fails the installation instead of going on without.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).parent
+DIRECTIVES = {
+    "language_level": 3,
+    "annotation_typing": False,  # annotations are mypy's; C types stand in the .pxd files
+    "auto_pickle": False,
+}
+
+
+def sources() -> list[Path]:
+    """What is compiled, relative to this file."""
+    package = ROOT / "greenuni"
+    found = [path.with_suffix(".py") for path in package.rglob("*.pxd")]
+    found = [path for path in found if path.exists()] + list(package.rglob("*.pyx"))
+    return sorted(path.relative_to(ROOT) for path in found)
+
+
+def extensions() -> list[Extension]:
+    if os.environ.get("GREENUNI_PURE") or sys.implementation.name != "cpython":
+        return []
+    return [
+        Extension(".".join(path.with_suffix("").parts), [str(path)], optional=False)
+        for path in sources()
+    ]
+
+
+class BuildAllOrNone(build_ext):
+    """Compiles in parallel; forgets all modules when one fails."""
+
+    def run(self) -> None:
+        if not self.extensions:
+            return
+        try:
+            self._translate()
+            self.parallel = self.parallel or os.cpu_count() or 1
+            super().run()
+        except Exception as error:  # noqa: BLE001 - whatever a compiler does wrong
+            if os.environ.get("GREENUNI_BUILD") == "required":
+                raise
+            self._forget()
+            print(f"greenuni: not compiled, runs from Python sources: {error}", file=sys.stderr)
+
+    def _translate(self) -> None:
+        from Cython.Build import cythonize
+
+        self.extensions[:] = cythonize(
+            self.extensions,
+            compiler_directives=DIRECTIVES,
+            build_dir=str(Path(self.build_temp) / "c"),
+            quiet=True,
+        )
+        self.swig_opts = []
+        for extension in self.extensions:
+            extension._needs_stub = False
+
+    def _forget(self) -> None:
+        for extension in self.extensions:
+            for path in (
+                Path(self.get_ext_fullpath(extension.name)),
+                Path(self.build_lib) / self.get_ext_filename(extension.name),
+            ):
+                path.unlink(missing_ok=True)
+        self.extensions.clear()
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildAllOrNone})

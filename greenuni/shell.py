@@ -73,8 +73,8 @@ class Slot(Protocol):
 
     def set_state(self, state: WorkerState) -> None: ...
 
-    def begin(self, request_line: bytes, in_flight: int) -> None:
-        """A request starts; ``request_line`` (``GET /path``, cut to fit) is what a dump will name."""
+    def begin(self, method: bytes, path: bytes, in_flight: int, since: float) -> None:
+        """A request starts; ``GET /path``, cut to fit, is what a log line or a dump will name."""
 
     def end(self, in_flight: int) -> None:
         """A request has ended; adds one to the worker's total."""

@@ -37,8 +37,8 @@ class FakeSlot:
     def set_state(self, state: WorkerState) -> None:
         self.state = state
 
-    def begin(self, request_line: bytes, in_flight: int) -> None:
-        self.request_lines.append(request_line)
+    def begin(self, method: bytes, path: bytes, in_flight: int, since: float) -> None:
+        self.request_lines.append(method + b" " + path)
         self.in_flight = in_flight
 
     def end(self, in_flight: int) -> None:

@@ -101,7 +101,7 @@ class Cycle:
     def start(self) -> None:
         """Run the application in a task of its own."""
         request, service = self._request, self._service
-        service.request_started(self, request.method + b" " + request.raw_path)
+        service.request_started(self, request.method, request.raw_path, self._started_at)
         self._task = service.runtime.spawn(service.context, self._run)
 
     def peer_finished(self) -> None:

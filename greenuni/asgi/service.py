@@ -97,9 +97,8 @@ class Service:
         """Seconds for which a connection may wait for its next request."""
         return min(self.deadlines.idle, DRAIN_IDLE) if self.is_draining else self.deadlines.idle
 
-    def request_started(self, running: Running, request_line: bytes) -> None:
-        count = self.population.add_running(running)
-        self.seat.slot.begin(request_line, count)
+    def request_started(self, running: Running, method: bytes, path: bytes, since: float) -> None:
+        self.seat.slot.begin(method, path, self.population.add_running(running), since)
 
     def request_finished(self, running: Running) -> None:
         """The application has returned; asks for retirement when that was the last one due."""

@@ -198,8 +198,9 @@ class Server:
         if self._loop.is_stopping or connection.call is None:
             connection.close()
             return
-        self._running[connection] = time.monotonic()
-        self._seat.slot.begin(connection.call.label, len(self._running))
+        request, now = connection.call.request, time.monotonic()
+        self._running[connection] = now
+        self._seat.slot.begin(request.method, request.raw_path, len(self._running), now)
         self._runner.submit(connection)
 
     def _returned(self, connection: Connection) -> None:

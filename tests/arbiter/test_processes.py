@@ -115,7 +115,9 @@ def test_an_int_that_arrives_twice_lets_workers_leave_in_order(start: Start) -> 
 
 
 def test_who_does_not_drain_is_killed_two_seconds_after_its_time(start: Start) -> None:
-    busy = STUBBORN.replace("seat.ready()", "seat.ready(); seat.slot.begin(b'GET /slow', 1)")
+    busy = STUBBORN.replace(
+        "seat.ready()", "seat.ready(); seat.slot.begin(b'GET', b'/slow', 1, time.monotonic())"
+    )
     server = start(busy, graceful_timeout=0.5)
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
@@ -270,6 +272,7 @@ def test_a_server_without_descriptors_goes_on_and_recovers(start: Start) -> None
 
 STUCK = """
 import os
+import time
 def get_stuck():
     while True:
         pass
@@ -278,7 +281,7 @@ def serve(seat):
     if os.environ["GREENUNI_WORKER_ID"] == "0" and not os.path.exists("stuck"):
         open("stuck", "w").close()
         seat.in_flight = lambda: ["GET /slow, 1.0 s"]
-        seat.slot.begin(b"GET /slow", 1)
+        seat.slot.begin(b"GET", b"/slow", 1, time.monotonic())
         seat.ready()
         get_stuck()
     serve_nobody(seat)

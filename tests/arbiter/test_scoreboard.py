@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from greenuni.arbiter.scoreboard import REQUEST_LINE_SIZE, Board
+from greenuni.arbiter.scoreboard import METHOD_SIZE, PATH_SIZE, Board
 from greenuni.shell import WorkerState
 
 
@@ -15,7 +15,7 @@ def test_a_slot_starts_cleared() -> None:
     board = Board(2)
     slot = board.take()
     slot.beat()
-    slot.begin(b"GET /", 1)
+    slot.begin(b"GET", b"/", 1, time.monotonic())
     slot.end(0)
     board.give_back(slot.index)
     again = board.take()
@@ -31,8 +31,8 @@ def test_every_field_is_read_as_it_was_written() -> None:
     before = time.monotonic()
     slot.beat()
     slot.set_state(WorkerState.DRAINING)
-    slot.begin(b"GET /first", 1)
-    slot.begin(b"POST /second", 2)
+    slot.begin(b"GET", b"/first", 1, time.monotonic())
+    slot.begin(b"POST", b"/second", 2, time.monotonic())
     slot.end(1)
     reading = board.read(slot.index)
     assert before <= reading.beat <= reading.since <= time.monotonic()
@@ -46,24 +46,25 @@ def test_every_field_is_read_as_it_was_written() -> None:
 def test_an_idle_worker_runs_no_request() -> None:
     board = Board(1)
     slot = board.take()
-    slot.begin(b"GET /", 1)
+    slot.begin(b"GET", b"/", 1, time.monotonic())
     slot.end(0)
     assert board.read(slot.index).request_line == ""
 
 
 @pytest.mark.parametrize(
-    ("line", "kept"),
+    ("method", "path", "kept"),
     [
-        (b"GET /" + b"a" * 500, "GET /" + "a" * (REQUEST_LINE_SIZE - 5)),
-        (b"GET /caf\xe9", "GET /caf\xe9"),
-        (b"", ""),
+        (b"GET", b"/" + b"a" * 500, "GET /" + "a" * (PATH_SIZE - 1)),
+        (b"M" * 500, b"/", "M" * METHOD_SIZE + " /"),
+        (b"GET", b"/caf\xe9", "GET /caf\xe9"),
+        (b"OPTIONS", b"*", "OPTIONS *"),
     ],
 )
-def test_request_lines_are_cut_and_may_be_anything(line: bytes, kept: str) -> None:
+def test_request_lines_are_cut_and_may_be_anything(method: bytes, path: bytes, kept: str) -> None:
     board = Board(1)
     slot = board.take()
-    slot.begin(b"GET /" + b"b" * REQUEST_LINE_SIZE, 1)
-    slot.begin(line, 1)
+    slot.begin(b"LONGER", b"/" + b"b" * PATH_SIZE, 1, time.monotonic())
+    slot.begin(method, path, 1, time.monotonic())
     assert board.read(slot.index).request_line == kept
 
 
@@ -79,7 +80,7 @@ def test_what_a_child_writes_its_parent_reads() -> None:
     slot = board.take()
     pid = os.fork()
     if pid == 0:
-        slot.begin(b"GET /child", 3)
+        slot.begin(b"GET", b"/child", 3, time.monotonic())
         os._exit(0)
     os.waitpid(pid, 0)
     assert board.read(slot.index).request_line == "GET /child"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from greenuni.config.declare import Alias, Applies, Difference, setting
-from greenuni.config.kinds import ProxyAddresses, RootPath, Seconds, Switch, Text, Whole
+from greenuni.config.kinds import Choice, ProxyAddresses, RootPath, Seconds, Switch, Text, Whole
 
 FIELDS_MAXIMUM = 32768  # as gunicorn, and as greenuni.http.Limits
 
@@ -129,6 +129,12 @@ class LimitSettings:
         "--tmp-upload-dir",
         help="directory for the temporary files of large bodies; the system's when not set",
         applies=Applies.WSGI,
+    )
+    http_engine: str = setting(
+        "auto",
+        Choice("auto", "h11", "fast"),
+        "--http-engine",
+        help="what reads requests: fast is the compiled engine, auto takes it where it is built",
     )
     sendfile: bool = setting(
         True, Switch(), "--sendfile", help="let the kernel copy files to sockets, where it can"

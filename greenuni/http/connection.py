@@ -8,9 +8,11 @@ where both sides stand, and that nothing is read behind a fault or past the mess
 
 from __future__ import annotations
 
+import re
+
 from greenuni.errors import LocalProtocolError, RemoteProtocolError
 from greenuni.http.chunked import ChunkedGuard
-from greenuni.http.engine import Engine, new_engine
+from greenuni.http.engine import Engine, EngineChoice, choose_engine, new_engine
 from greenuni.http.events import (
     ConnectionClosed,
     Data,
@@ -46,9 +48,11 @@ class Connection:
         "_request",
         "_responder",
         "_sides",
+        "engine",
     )
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, engine: EngineChoice | None = None) -> None:
+        self.engine = engine or choose_engine()
         self._limits = limits
         self._buffer = bytearray()
         self._eof = False
@@ -87,6 +91,11 @@ class Connection:
         return bytes(self._buffer), self._eof
 
     @property
+    def has_more(self) -> bool:
+        """Whether octets were received that no event has told of."""
+        return len(self._buffer) > 0
+
+    @property
     def they_are_waiting_for_100_continue(self) -> bool:
         """Whether the body will not come before we answer (RFC 9110 10.1.1)."""
         return self._expects_continue and not self._buffer
@@ -101,6 +110,36 @@ class Connection:
             raise RuntimeError("data received after EOF")
         elif self._fault is None:
             self._buffer += data
+
+    def take(self, data: bytes) -> Request | None:
+        """As ``receive_data``; the request, if ``data`` begin with a whole one between requests.
+
+        Its content is then in ``Request.body`` and no further event tells of it. None when there is
+        anything else, which ``next_event`` explains.
+        """
+        fresh = not self._buffer and self._sides.theirs is State.IDLE
+        self.receive_data(data)
+        if not fresh or not self._is_whole_counted_request():
+            return None
+        try:
+            request = self.next_event()
+        except RemoteProtocolError:
+            return None  # next_event raises it again
+        assert isinstance(request, Request), "a whole request is there"
+        content = self.next_event() if request.content_length else None
+        request.body = content.data if isinstance(content, Data) else b""
+        self.next_event()  # EndOfMessage
+        return request
+
+    def _is_whole_counted_request(self) -> bool:
+        end = self._buffer.find(b"\r\n\r\n") + 4
+        if end < 4 or self._buffer.startswith(b"\r\n"):
+            return False
+        text = bytes(self._buffer[:end]).lower()
+        if b"\r\ntransfer-encoding:" in text:
+            return False
+        length = re.search(rb"\r\ncontent-length:[ \t]*([0-9]{1,19})[ \t]*\r\n", text)
+        return len(self._buffer) - end >= (int(length[1]) if length else 0)
 
     def next_event(self) -> Event | Signal:
         """The next event, or NEED_DATA or PAUSED.

@@ -4,18 +4,40 @@ An engine reads *one* request and is thrown away, so nothing of a message can ou
 given what the guards have let through: one whole head, then, if the body is chunked, framing that
 was checked line by line. A counted body has no grammar and does not pass through it.
 
-h11 is the reference and runs everywhere. Another engine needs the two methods of ``Engine`` and
-nothing else; which one a connection uses is decided by ``new_engine``.
+h11 is the reference and runs everywhere. ``choose_engine`` says what a connection uses.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import h11
 
 from greenuni.errors import RemoteProtocolError
 from greenuni.http.events import Data, EndOfMessage, Headers
+
+ENGINE_NAMES: Final = ("auto", "h11", "fast")
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """The engine of a process. ``reason`` says why it is not the compiled one, or is empty."""
+
+    name: str
+    reason: str = ""
+
+
+def choose_engine(name: str = "auto") -> EngineChoice:
+    """The engine by that name; "auto" takes the compiled one where it is built.
+
+    Raises ValueError for a name that is none, and for "fast" where it is not built.
+    """
+    if name not in ENGINE_NAMES:
+        raise ValueError(f"{name!r} is no engine: one of {', '.join(ENGINE_NAMES)}")
+    if name == "fast":
+        raise ValueError("the compiled engine is not built")
+    return EngineChoice("h11", "the compiled engine is not built" if name == "auto" else "")
 
 
 class Engine(Protocol):

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Any
 
 from greenuni.errors import LocalProtocolError
 from greenuni.http.events import Headers
 from greenuni.http.grammar import CONTROL, LENGTH, TOKEN
+
+Field = tuple[bytes, bytes] | tuple[str, str]
 
 # Fields about this connection, not about the response: they are the server's. PEP 3333 forbids them
 # to applications; dropping them serves frameworks that set them out of habit.
@@ -29,14 +32,14 @@ class ResponseFields:
 
     __slots__ = ("content_length", "has_date", "has_server", "headers", "wants_close")
 
-    def __init__(self, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        """Raises LocalProtocolError that names the field at fault."""
+    def __init__(self, headers: Iterable[Field] = (), text: bool = False) -> None:
+        """``text`` says that the fields are str. Raises LocalProtocolError, naming the field."""
         self.headers: Headers = []
         self.content_length: int | None = None
         self.has_date = False
         self.has_server = False
         self.wants_close = False  # the application set Connection: close
-        for name, lowered, value in _judged(headers):
+        for name, lowered, value in _judged(_encoded(headers) if text else headers):
             if lowered not in _NOTED or self._note(lowered, value):
                 self.headers.append((name, value))
 
@@ -71,7 +74,23 @@ def judge_trailers(trailers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return [(name, value) for name, _, value in judged]
 
 
-def _judged(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes, bytes]]:
+def _encoded(headers: Iterable[Field]) -> Headers:
+    """Fields of latin-1 text as bytes (PEP 3333, "Unicode Issues")."""
+    fields: Iterable[Any] = headers  # what they claim to be is tried
+    try:
+        return [(_encode_name(name), value.encode("latin-1")) for name, value in fields]
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError(f"response header value {error.object!r} is not latin-1") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise LocalProtocolError("the response headers are not pairs of strings") from error
+
+
+@lru_cache(maxsize=512)
+def _encode_name(name: str) -> bytes:
+    return name.encode("latin-1")
+
+
+def _judged(headers: Iterable[Any]) -> list[tuple[bytes, bytes, bytes]]:
     """Name, name in lower case, and value without outer white space, of every field."""
     try:
         judged = [(name, _lower_name(name), value.strip(b" \t")) for name, value in headers]

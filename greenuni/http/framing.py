@@ -19,7 +19,7 @@ from http import HTTPStatus
 
 from greenuni.errors import LocalProtocolError
 from greenuni.http.events import Headers
-from greenuni.http.fields import ResponseFields
+from greenuni.http.fields import Field, ResponseFields
 from greenuni.http.grammar import CONTROL
 from greenuni.http.request import Request
 
@@ -106,16 +106,17 @@ class ResponseHead:
 def judge_head(
     request: Request,
     status: int,
-    headers: Iterable[tuple[bytes, bytes]],
+    headers: Iterable[Field],
     reason: bytes,
     date: bytes,
     close: bool,
     trailers: bool,
+    text: bool,
 ) -> ResponseHead:
     """The head of a final response to ``request``. Raises LocalProtocolError."""
     if not 200 <= status <= 999:
         raise LocalProtocolError(f"{status!r} is not the status of a final response")
-    fields = ResponseFields(headers)
+    fields = ResponseFields(headers, text)
     return ResponseHead(
         status=status,
         line=status_line(status, reason),

@@ -11,7 +11,9 @@ has refused white space before a colon, folding, and any CR or LF within a line.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from greenuni.errors import RemoteProtocolError
 from greenuni.http.engine import Engine
@@ -49,11 +51,31 @@ class Request:
     chunked: bool
     expect_continue: bool
     keep_alive: bool
+    body: bytes | None = None  # the whole content when ``Connection.take`` returned the request
 
     @property
     def has_body(self) -> bool:
         """Whether any octet of a body may follow the head."""
         return self.content_length != 0
+
+    def add_variables(self, environ: dict[str, Any], names: Mapping[bytes, str]) -> None:
+        """Put the fields into a WSGI environ, values as latin-1 text (PEP 3333).
+
+        ``names`` maps field names in lower case to variables, "" for what is left out. Fields of
+        one variable are joined, as if they had been one (RFC 9110 5.3, RFC 6265 5.4 for cookies).
+        """
+        repeated: dict[str, list[str]] = {}
+        for name, value in self.headers:
+            variable = names[name]
+            if not variable:
+                continue
+            text = value.decode("latin-1")
+            if variable in environ:
+                repeated.setdefault(variable, [environ[variable]]).append(text)
+            else:
+                environ[variable] = text
+        for variable, values in repeated.items():
+            environ[variable] = ("; " if variable == "HTTP_COOKIE" else ",").join(values)
 
     def __repr__(self) -> str:
         method, target = self.method.decode("ascii"), self.target.decode("ascii")

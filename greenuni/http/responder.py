@@ -13,9 +13,11 @@ from typing import Protocol
 
 from greenuni.errors import LocalProtocolError
 from greenuni.http.events import Headers
-from greenuni.http.fields import ResponseFields, judge_trailers
+from greenuni.http.fields import Field, ResponseFields, judge_trailers
 from greenuni.http.framing import Framing, ResponseHead, judge_head, render_fields, status_line
 from greenuni.http.request import Request
+
+SMALL = 16 * 1024  # octets of a chunk up to which it is copied behind its head, for one write
 
 
 class ResponderState(enum.Enum):
@@ -102,28 +104,31 @@ class Responder:
     def start(
         self,
         status: int,
-        headers: Iterable[tuple[bytes, bytes]],
+        headers: Iterable[Field],
         reason: bytes = b"",
         *,
         date: bytes,
         close: bool = False,
         trailers: bool = False,
+        text: bool = False,
     ) -> None:
         """Set the head, or replace it while nothing of it has left (PEP 3333, exc_info).
 
+        Names and values are bytes, or all of them latin-1 strings with ``text``.
         Raises LocalProtocolError for what is no status, reason, field or field value; what was
         set before then stays.
         """
         self._require_no_head_sent()
-        self._head = judge_head(self._request, status, headers, reason, date, close, trailers)
+        self._head = judge_head(self._request, status, headers, reason, date, close, trailers, text)
         self._seen = 0
         self._state = ResponderState.STARTED
 
     def send(self, chunk: bytes, more: bool) -> list[bytes]:
         """What to write for the next ``chunk``, with the head before the first one.
 
-        An empty first chunk with ``more`` sends the head alone. Raises LocalProtocolError when
-        the content does not fit the declared Content-Length; nothing of the chunk goes out then.
+        What is small comes as one. An empty first chunk with ``more`` sends the head alone.
+        Raises LocalProtocolError when the content does not fit the declared Content-Length;
+        nothing of the chunk goes out then.
         """
         return self._send(chunk, more, ())
 
@@ -178,6 +183,8 @@ class Responder:
             if self._framing is Framing.CHUNKED:
                 out.append(b"0\r\n%s\r\n" % render_fields(list(trailers)))
             self._finish()
+        if len(out) > 1 and count <= SMALL:
+            return [b"".join(out)]
         return out
 
     def _begin(self, head: ResponseHead, length: int | None) -> list[bytes]:

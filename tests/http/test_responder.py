@@ -172,10 +172,17 @@ class TestFraming:
         response = responder()
         response.start(200, [], date=DATE)
         assert not response.head_sent
-        head, *chunk = response.send(b"hello", more=True)
-        assert head.endswith(b"\r\n\r\n")
-        assert b"".join(chunk) == b"5\r\nhello\r\n"
+        [octets] = response.send(b"hello", more=True)
+        assert octets.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert octets.endswith(b"\r\n\r\n5\r\nhello\r\n")
         assert response.head_sent
+
+    @pytest.mark.parametrize("size", [1, 16 * 1024])
+    @pytest.mark.parametrize("more", [False, True])
+    def test_what_is_small_is_one_write(self, size: int, more: bool) -> None:
+        response = responder()
+        response.start(200, [], date=DATE)
+        assert len(response.send(b"x" * size, more=more)) == 1
 
     def test_large_chunks_are_not_copied(self) -> None:
         response = responder()
@@ -264,6 +271,37 @@ class TestHead:
         response = responder()
         response.start(200, [(b"X-A", b"\t a; \t"), (b"Content-Length", b" 5 ")], date=DATE)
         assert split(respond(response, [b"hello"]))[1] == [b"X-A: a;", b"Content-Length: 5"]
+
+
+class TestText:
+    """Fields as strings, for WSGI (PEP 3333, "Unicode Issues")."""
+
+    def test_they_are_latin_1(self) -> None:
+        response = responder()
+        response.start(200, [("X-A", "caf\xe9 "), ("Content-Length", "2")], date=DATE, text=True)
+        assert response.headers == [(b"X-A", b"caf\xe9")]
+        assert split(respond(response, [b"ok"]))[1] == [b"X-A: caf\xe9", b"Content-Length: 2"]
+
+    @pytest.mark.parametrize(
+        ("field", "message"),
+        [
+            (("X-Foo", "\u20ac"), "'\u20ac' is not latin-1"),
+            (("X-\u20ac", "a"), "'X-\u20ac' is not latin-1"),
+            (("X-Foo", "a\r\nSet-Cookie: b"), "'X-Foo' has a control character in its value"),
+            (("X Foo", "a"), "'X Foo' is not a token"),
+            (("", "a"), "'' is not a token"),
+            ((b"X-Foo", "a"), "not pairs of strings"),
+            (("X-Foo", b"a"), "not pairs of strings"),
+            (("X-Foo", None), "not pairs of strings"),
+            (("X-Foo", "a", "b"), "not pairs of strings"),
+        ],
+        ids=repr,
+    )
+    def test_refused(self, field: tuple[str, str], message: str) -> None:
+        response = responder()
+        with pytest.raises(LocalProtocolError, match=re.escape(message)):
+            response.start(200, [field], date=DATE, text=True)
+        assert not response.started
 
 
 class TestRefusedHeads:

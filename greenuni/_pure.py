@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.machinery
 import sys
-from collections.abc import Sequence
-from importlib.machinery import FileFinder, ModuleSpec, SourceFileLoader
-from types import ModuleType
+from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
+from pathlib import Path
 
-_SOURCES = (SourceFileLoader, importlib.machinery.SOURCE_SUFFIXES)
+PACKAGE = str(Path(__file__).parent)
 
 
-class SourceFinder:
-    """A meta path finder for ``greenuni.*`` that knows no extension modules."""
-
-    @classmethod
-    def find_spec(
-        cls, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if path is None or not name.startswith("greenuni."):
-            return None
-        for directory in path:
-            spec = FileFinder(directory, _SOURCES).find_spec(name)
-            if spec is not None:
-                return spec
-        return None
+def source_finder(directory: str) -> FileFinder:
+    """A path hook (PEP 302) that takes this package's directories and knows no extension modules."""
+    if directory != PACKAGE and not directory.startswith(f"{PACKAGE}/"):
+        raise ImportError("not a directory of greenuni", path=directory)
+    return FileFinder(directory, (SourceFileLoader, SOURCE_SUFFIXES))
 
 
 def install() -> None:
     """Come before the finder of everything else; once."""
-    if SourceFinder not in sys.meta_path:
-        sys.meta_path.insert(0, SourceFinder)  # type: ignore[arg-type]
+    if source_finder not in sys.path_hooks:
+        sys.path_hooks.insert(0, source_finder)
+        # This module itself was found by the finder that is now too late.
+        sys.path_importer_cache.pop(PACKAGE, None)

@@ -27,17 +27,18 @@ SHELL = {
 # room -> rooms it may import. A room is a module or a folder right under greenuni/.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "build": set(),
     "clock": set(),
     "poller": set(),
     "sockets": set(),
-    "config": {"errors"},
+    "config": {"build", "errors"},
     "observe": {"config", "errors", "clock"},
     "shell": {"config", "observe"},
     "loader": {"errors", "shell"},
     "deadlines": {"config"},
     "failure": {"errors", "observe"},
     "http": {"errors"},
-    "arbiter": {"clock", "config", "errors", "observe", "shell"},
+    "arbiter": {"build", "clock", "config", "errors", "observe", "shell"},
     "wsgi": SHELL,
     "asgi": SHELL,
     "worker": {

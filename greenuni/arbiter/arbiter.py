@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import NoReturn
 
-from greenuni import __version__
+from greenuni import build
 from greenuni.arbiter.children import Children
 from greenuni.arbiter.decide import decide, next_deadline
 from greenuni.arbiter.effects import BecomeWorker, Effects, Setup, announce
@@ -105,7 +105,7 @@ def _serve(
 
 def _introduce(config: Config, logs: Logs) -> None:
     set_title("arbiter", config)
-    logs.error.info("Starting greenuni %s", __version__)
+    logs.error.info("Starting %s", build.summary())
     for note in config.notes:
         logs.error.warning("%s", note)
     if config.workers_arithmetic:

@@ -6,6 +6,7 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+from greenuni import build
 from greenuni.config.address import UnixAddress
 from greenuni.config.settings import SETTINGS, Config
 from greenuni.errors import ConfigError
@@ -18,6 +19,7 @@ def check_config(config: Config, start: Path) -> None:
     """Raise `ConfigError` for the first thing that cannot work. ``start`` is the directory at start."""
     _check_reload(config)
     _check_async_libraries(config)
+    _check_http_engine(config)
     _check_log_configuration(config)
     base = _checked_directory(config, "chdir", start) or start
     _checked_directory(config, "app_dir", base)
@@ -52,6 +54,14 @@ def _check_async_libraries(config: Config) -> None:
     if config.loop == "uvloop" and find_spec("uvloop") is None:
         raise ConfigError(
             f"{_subject(config, 'loop')}: uvloop is not installed: pip install uvloop"
+        )
+
+
+def _check_http_engine(config: Config) -> None:
+    if config.http_engine == "fast" and not build.compiled():
+        raise ConfigError(
+            f"{_subject(config, 'http_engine')}: fast needs the compiled modules: "
+            f"reinstall greenuni {build.WHERE_IT_COMPILES}, or use --http-engine auto"
         )
 
 

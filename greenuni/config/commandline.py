@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import greenuni
+from greenuni import build
 from greenuni.config.declare import Setting
 from greenuni.config.kinds import nearest
 from greenuni.config.settings import SETTINGS, settings_by_section
@@ -163,12 +163,11 @@ def _parser(suffix: str = "") -> _Parser:
             _add_setting(group, setting)
         if title == "Command":
             group.add_argument("-h", "--help", action="help", help="show this help, then end")
-            version = f"{PROGRAM} {greenuni.__version__}"
             group.add_argument(
                 "-v",
                 "--version",
                 action="version",
-                version=version,
+                version=build.summary(),
                 help="show the version, then end",
             )
     return parser

@@ -142,6 +142,19 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EngineSettings:
+    """What reads requests."""
+
+    http_engine: str = setting(
+        "auto",
+        Choice("auto", "h11", "fast"),
+        "--http-engine",
+        help="what parses HTTP/1.1: fast, which is compiled, or h11; auto is fast where it is built. Both "
+        "accept and refuse the same",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProxySettings:
     """What stands in front of the server."""
 

@@ -8,7 +8,12 @@ from typing import Any
 
 from greenuni.config.address import Address, parse_address
 from greenuni.config.declare import Setting, declared, key_of
-from greenuni.config.http_settings import LimitSettings, ProxySettings, TimeSettings
+from greenuni.config.http_settings import (
+    EngineSettings,
+    LimitSettings,
+    ProxySettings,
+    TimeSettings,
+)
 from greenuni.config.process_settings import (
     ApplicationSettings,
     CommandSettings,
@@ -28,6 +33,7 @@ class Config(
     WorkerSettings,
     TimeSettings,
     LimitSettings,
+    EngineSettings,
     ProxySettings,
     ProcessSettings,
     LogSettings,
@@ -69,6 +75,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "Workers": WorkerSettings,
     "Timeouts": TimeSettings,
     "Limits": LimitSettings,
+    "HTTP engine": EngineSettings,
     "Proxies": ProxySettings,
     "Processes": ProcessSettings,
     "Logs": LogSettings,

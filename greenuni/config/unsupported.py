@@ -260,8 +260,9 @@ UVICORN = (
     Unsupported(
         "uvicorn, granian",
         ("http",),
-        "HTTP/1.1 is parsed by h11, leave it out",
-        satisfied=("auto", "h11", "1"),
+        "HTTP/1.1 is served, and --http-engine chooses what parses it",
+        satisfied=("auto", "1"),
+        noted=("h11", "httptools"),
     ),
     Unsupported("uvicorn", ("http2",), _HTTP2, takes_value=False),
     Unsupported("uvicorn", ("ws",), _WEBSOCKET, satisfied=("none",), noted=("auto",)),

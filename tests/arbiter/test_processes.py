@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from greenuni import build
 from tests.arbiter.conftest import FakeServer, Start
 from tests.support.server import process_exists, wait_until
 
@@ -31,7 +32,7 @@ def test_it_says_what_it_does(start: Start) -> None:
     server = start(workers=2)
     server.wait_for_log("Booting worker with pid", 2)
     lines = [line.split("] ", 3)[-1] for line in server.log.splitlines()]
-    assert lines[0] == "Starting greenuni 0.1.0"
+    assert lines[0] == f"Starting {build.summary()}"
     assert re.fullmatch(rf"Listening at: http://127\.0\.0\.1:\d+ \({server.pid}\)", lines[1])
     (serving,) = [line for line in lines if line.startswith("Serving")]
     assert serving == (

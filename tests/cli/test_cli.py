@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import greenuni
+from greenuni import build
 from tests.support.server import serve
 
 WSGI = (
@@ -60,7 +61,7 @@ def command(tmp_path: Path) -> Command:
 
 def test_version(command: Command) -> None:
     for flag in ("--version", "-v"):
-        assert command(flag) == Outcome(0, f"greenuni {greenuni.__version__}\n", "")
+        assert command(flag) == Outcome(0, f"{build.summary()}\n", "")
 
 
 def test_help(command: Command) -> None:

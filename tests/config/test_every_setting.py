@@ -68,6 +68,7 @@ EXAMPLES = {
     "tmp_upload_dir": Example("here", "here", "nowhere", "there"),
     "http_engine": Example("h11", "h11", "quick", "fast"),
     "sendfile": Example("", False),
+    "http_engine": Example("h11", "h11", "nginx", "auto"),
     "forwarded_allow_ips": Example("10.0.0.0/8, ::1", "10.0.0.0/8,::1", "10.0.0", "*"),
     "root_path": Example("/api/", "/api", "api", "/v2"),
     "user": Example("root", "root", "nobody-of-that-name", "0"),

@@ -133,6 +133,12 @@ def test_websocket_left_to_the_server_gets_a_note(read: Read, tmp_path: Path) ->
         read("--ws", "websockets")
 
 
+def test_parser_of_another_server_gets_a_note(read: Read) -> None:
+    (note,) = read("--http", "httptools").notes
+    assert note.startswith("--http: httptools has no effect:")
+    assert "--http-engine" in note
+
+
 def test_sentences_name_only_flags_that_exist() -> None:
     words = [word.strip(";,.'") for entry in UNSUPPORTED for word in entry.instead.split()]
     assert {word for word in words if word.startswith("--")} <= set(FLAGS)

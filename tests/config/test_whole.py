@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from greenuni import build
 from greenuni.config import (
     SETTINGS,
     Config,
@@ -56,6 +57,21 @@ def test_library_that_is_not_installed_is_named(
     monkeypatch.setitem(sys.modules, library, None)  # how Python marks what cannot be imported
     with pytest.raises(ConfigError, match=f"{library} is not installed: pip install {library}"):
         read(*arguments.split())
+
+
+def test_compiled_engine_that_is_not_built_is_refused(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "compiled", lambda: True)
+    assert read("--http-engine", "fast").http_engine == "fast"
+    monkeypatch.setattr(build, "compiled", lambda: False)
+    assert read("--http-engine", "auto").http_engine == "auto"
+    with pytest.raises(ConfigError) as refused:
+        read("--http-engine", "fast")
+    assert str(refused.value) == (
+        "--http-engine (command line --http-engine): fast needs the compiled modules: reinstall greenuni "
+        "where a C compiler is (apt-get install gcc python3-dev), or use --http-engine auto"
+    )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root can enter every directory")

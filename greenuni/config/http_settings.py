@@ -130,12 +130,6 @@ class LimitSettings:
         help="directory for the temporary files of large bodies; the system's when not set",
         applies=Applies.WSGI,
     )
-    http_engine: str = setting(
-        "auto",
-        Choice("auto", "h11", "fast"),
-        "--http-engine",
-        help="what reads requests: fast is the compiled engine, auto takes it where it is built",
-    )
     sendfile: bool = setting(
         True, Switch(), "--sendfile", help="let the kernel copy files to sockets, where it can"
     )

@@ -66,7 +66,6 @@ EXAMPLES = {
     "spool_memory": Example("1024", 1024, "1.5", "2048"),
     "spool_limit": Example("4096", 4096, "-5", "8192"),
     "tmp_upload_dir": Example("here", "here", "nowhere", "there"),
-    "http_engine": Example("h11", "h11", "quick", "fast"),
     "sendfile": Example("", False),
     "http_engine": Example("h11", "h11", "nginx", "auto"),
     "forwarded_allow_ips": Example("10.0.0.0/8, ::1", "10.0.0.0/8,::1", "10.0.0", "*"),

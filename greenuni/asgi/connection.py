@@ -98,7 +98,7 @@ class Connection:
         self._peer = peer
         self._phase = IDLE
         self._transport: Transport
-        self._wire = Wire(service.limits)
+        self._wire = Wire(service.limits, service.engine)
         self._cycle: Cycle | None = None  # the request that is being answered
         self._unfinished = 0  # application calls that have not returned
         self._request_at = 0.0  # monotonic seconds, first byte of the request

@@ -19,6 +19,7 @@ from greenuni.config import Config
 from greenuni.deadlines import Deadlines
 from greenuni.errors import ConfigError
 from greenuni.http import Limits, TrustedProxies
+from greenuni.http.engine import EngineChoice, choose_engine
 from greenuni.shell import Seat
 
 # How long, in seconds, an idle connection is left open after a drain has begun: its client may have
@@ -80,7 +81,7 @@ class Service:
         self.state = state
         self.root_path = config.root_path
         self.clock = Clock()
-        self.limits, self.proxies = _read_policy(config)
+        self.limits, self.proxies, self.engine = _read_policy(config)
         self.deadlines = Deadlines.of(config)
         self.population = Population(config.worker_connections)
         self.file_readers = anyio.CapacityLimiter(FILE_READERS)
@@ -133,10 +134,11 @@ class Service:
         return [running.describe(now) for running in list(self.population.running)]
 
 
-def _read_policy(config: Config) -> tuple[Limits, TrustedProxies]:
+def _read_policy(config: Config) -> tuple[Limits, TrustedProxies, EngineChoice]:
     """The wire's settings. Raises ConfigError for values that it does not take."""
     try:
-        return Limits.of(config), TrustedProxies(config.forwarded_allow_ips)
+        proxies = TrustedProxies(config.forwarded_allow_ips)
+        return Limits.of(config), proxies, choose_engine(config.http_engine)
     except ValueError as error:
         raise ConfigError(str(error)) from error
 

@@ -13,7 +13,6 @@ from greenuni.http import (
     Data,
     EndOfMessage,
     InformationalResponse,
-    Limits,
     Request,
 )
 from greenuni.wsgi.body import RequestBody
@@ -41,8 +40,8 @@ class RequestReader:
 
     __slots__ = ("_body", "_directory", "_memory_limit", "input", "request", "wire")
 
-    def __init__(self, limits: Limits, memory_limit: int, directory: str | None) -> None:
-        self.wire = Connection(limits)
+    def __init__(self, wire: Connection, memory_limit: int, directory: str | None) -> None:
+        self.wire = wire
         self.request: Request | None = None
         self._memory_limit = memory_limit
         self._directory = directory

@@ -8,7 +8,8 @@ from typing import Any
 
 from greenuni.config import Config
 from greenuni.deadlines import Deadlines
-from greenuni.http import Limits
+from greenuni.http import Connection, Limits
+from greenuni.http.engine import choose_engine
 from greenuni.observe import AccessLog, Exchange
 from greenuni.wsgi.application import Call, Gateway
 from greenuni.wsgi.loop import Loop
@@ -47,13 +48,15 @@ class Services:
         self.output_disk = OutputDisk(config.tmp_upload_dir, gateway.log)
         self._config = config
         self._limits = Limits.of(config)
+        self._engine = choose_engine(config.http_engine)
 
     def __repr__(self) -> str:
         return f"<Services of {self.gateway!r} on {self.loop!r}>"
 
     def new_reader(self) -> RequestReader:
         config = self._config
-        return RequestReader(self._limits, config.spool_memory, config.tmp_upload_dir)
+        wire = Connection(self._limits, self._engine)
+        return RequestReader(wire, config.spool_memory, config.tmp_upload_dir)
 
     def log_access(self, call: Call, began: float) -> None:
         """One line for an exchange that is over and began at this ``time.monotonic()``."""

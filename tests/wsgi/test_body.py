@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from greenuni.errors import RemoteProtocolError
-from greenuni.http import Limits
+from greenuni.http import Connection, Limits
 from greenuni.wsgi.body import RequestBody, SpoolError
 from greenuni.wsgi.reader import (
     BODY_MISSING,
@@ -59,7 +59,7 @@ def test_no_room(tmp_path: Path) -> None:
 
 
 def new_reader() -> RequestReader:
-    return RequestReader(Limits(), 10, None)
+    return RequestReader(Connection(Limits()), 10, None)
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000])

@@ -1,0 +1,1 @@
+"""What holds the compiled modules to their Python sources and to h11 (docs/testing.md)."""

@@ -33,6 +33,9 @@ class Poller(Protocol):
     def poll(self, timeout: float, /) -> list[tuple[int, int]]:
         """Descriptors and what they are ready for; empty after ``timeout`` seconds."""
 
+    def fileno(self) -> int:
+        """A descriptor that is readable when ``poll`` has something to tell."""
+
     def close(self) -> None: ...
 
 
@@ -57,6 +60,9 @@ class SelectorPoller:
     def poll(self, timeout: float, /) -> list[tuple[int, int]]:
         ready = self._selector.select(timeout)
         return [(key.fd, _from_selector(events)) for key, events in ready]
+
+    def fileno(self) -> int:
+        return self._selector.fileno()
 
     def close(self) -> None:
         self._selector.close()

@@ -131,6 +131,9 @@ class MemoryTransport:
         if self.get_write_buffer_size() > self._high_water and not was_full:
             self._user.pause_writing()
 
+    def writelines(self, parts: list[bytes]) -> None:
+        self.write(b"".join(parts))
+
     def write_eof(self) -> None:
         self.has_written_eof = True
 
@@ -142,9 +145,6 @@ class MemoryTransport:
 
     def get_write_buffer_size(self) -> int:
         return len(self.written) if self.is_stuck else 0
-
-    def get_extra_info(self, name: str) -> Any:
-        return None
 
     def close(self) -> None:
         self.is_closed = True

@@ -2,7 +2,8 @@
 
 server       the program: boot, accept, tick, drain
 loops        which event loop runs
-runtime      what differs between asyncio and trio; stream: bytes on trio
+runtime      what differs between asyncio and trio
+transport    bytes between sockets and connections
 accept       when connections are let in
 lifespan     startup and shutdown of the application
 service      what the connections of a worker share

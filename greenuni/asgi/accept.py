@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import enum
 import errno
-import functools
 import socket
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from greenuni.asgi.connection import Connection
-from greenuni.asgi.interfaces import Runtime
-from greenuni.asgi.scope import Address, Peer, ServerAddress
+from greenuni.asgi.scope import Peer, ServerAddress
 from greenuni.asgi.service import Service
+from greenuni.asgi.transport import Sockets, SocketTransport
+from greenuni.http import TrustedProxies
+from greenuni.poller import LISTEN
+from greenuni.sockets import Accepting, RawSocket
 
-# The process or the machine has run out of something; trying again at once would spin.
+# The process or the machine has run out of something.
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 # There was nothing to accept (a sibling was faster), or it was gone before we looked (accept(2)).
@@ -52,15 +53,58 @@ class Gate(enum.Enum):
     EXHAUSTED = "exhausted"  # until the next tick
 
 
+class Door:
+    """One listening socket, and who comes in through it."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        proxies: TrustedProxies,
+        knock: Callable[[Door], object],
+    ) -> None:
+        """``knock`` is called when somebody may be there to be accepted."""
+        self.listener = listener
+        self._accepting = Accepting(listener)
+        self._trusts = proxies.trusts
+        self._knock = knock
+        self._server = _local_address(listener)
+        if listener.family in (socket.AF_INET, socket.AF_INET6):
+            # What is accepted inherits it: one system call a listener, not one a connection.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def __repr__(self) -> str:
+        return f"<Door {self._server}>"
+
+    def ready(self, mask: int) -> None:
+        self._knock(self)
+
+    def accept(self) -> tuple[RawSocket, Peer]:
+        """Raises OSError."""
+        accepted, address = self._accepting.accept()
+        if self.listener.family == socket.AF_UNIX:
+            return accepted, Peer(None, self._server, self._trusts(None))
+        server = self._server
+        if server[0] in _WILDCARDS:
+            server = accepted.getsockname()[:2]
+        return accepted, Peer(address[:2], server, self._trusts(address[0]))
+
+
+def _local_address(listener: socket.socket) -> ServerAddress:
+    name = listener.getsockname()
+    if listener.family == socket.AF_UNIX:
+        return (name if isinstance(name, str) else name.decode(), None)
+    return (name[0], name[1])
+
+
 class Acceptor:
     """Accepts for one worker. ``stop`` is final."""
 
     def __init__(
-        self, service: Service, runtime: Runtime, listeners: Sequence[socket.socket]
+        self, service: Service, sockets: Sockets, listeners: Sequence[socket.socket]
     ) -> None:
         self._service = service
-        self._runtime = runtime
-        self._listeners = listeners
+        self._sockets = sockets
+        self._doors = [Door(listener, service.proxies, self._knock) for listener in listeners]
         self._gate = Gate.CLOSED
         self._has_complained = False
 
@@ -76,10 +120,10 @@ class Acceptor:
         Otherwise the clients in the queue would be reset when the last worker closes it.
         """
         self._shut(Gate.CLOSED)
-        for listener in self._listeners:
-            while sweep and self._service.population.has_room() and self._accept(listener):
+        for door in self._doors:
+            while sweep and self._service.population.has_room() and self._accept(door):
                 pass
-            listener.close()
+            door.listener.close()
 
     def tick(self) -> None:
         """Once a second: try again after a shortage, and after connections have been idle."""
@@ -94,67 +138,50 @@ class Acceptor:
 
     def _open(self) -> None:
         self._gate = Gate.OPEN
-        for listener in self._listeners:
-            self._runtime.watch(listener, functools.partial(self._ready, listener))
+        for door in self._doors:
+            self._sockets.watch(door.listener.fileno(), 0, LISTEN, door)
 
     def _shut(self, gate: Gate) -> None:
         if self._gate is Gate.OPEN:
-            for listener in self._listeners:
-                self._runtime.unwatch(listener)
+            for door in self._doors:
+                self._sockets.watch(door.listener.fileno(), LISTEN, 0, door)
         self._gate = gate
 
-    def _ready(self, listener: socket.socket) -> None:
+    def _knock(self, door: Door) -> None:
         population = self._service.population
         if self._gate is not Gate.OPEN:
             return
         if population.has_room():
-            self._accept(listener)
+            self._accept(door)
         else:
             # When the one that makes room has left, ``somebody_left`` opens again.
             self._shut(Gate.FULL)
             population.make_room()
 
-    def _accept(self, listener: socket.socket) -> bool:
+    def _accept(self, door: Door) -> bool:
         """Accept one connection; False if there was none."""
         try:
-            accepted, address = listener.accept()
+            accepted, peer = door.accept()
         except OSError as error:
-            if error.errno in _EXHAUSTED:
+            if error.errno not in _GONE:
                 self._out_of_resources(error)
-            elif error.errno not in _GONE:
-                raise
             return False
         self._has_complained = False
-        peer = self._identify(listener, accepted, address)
-        self._service.population.arriving += 1
-        self._runtime.connect(accepted, Connection(self._service, peer))
+        SocketTransport(self._sockets, accepted, Connection(self._service, peer)).start()
         return True
 
     def _out_of_resources(self, error: OSError) -> None:
         """Wait until the next tick, with one line a shortage, and let idle connections go."""
         if not self._has_complained:
             self._has_complained = True
+            advice = (
+                "; raise the limit (ulimit -n) or lower worker-connections"
+                if error.errno in _EXHAUSTED
+                else ""
+            )
             self._service.seat.log.error(
-                "Cannot accept connections: %s; raise the limit (ulimit -n) or lower"
-                " worker-connections",
-                error.strerror,
+                "Cannot accept connections: %s%s", error.strerror or error, advice
             )
         self._service.population.make_room()
         if self._gate is Gate.OPEN:
             self._shut(Gate.EXHAUSTED)
-
-    def _identify(self, listener: socket.socket, accepted: socket.socket, address: Any) -> Peer:
-        """``address`` is what accept() gave: a tuple, or a path that is empty for most clients."""
-        trusts = self._service.proxies.trusts
-        server: ServerAddress
-        if listener.family == socket.AF_UNIX:
-            path = listener.getsockname()
-            return Peer(
-                None, (path if isinstance(path, str) else path.decode(), None), trusts(None)
-            )
-        name = listener.getsockname()
-        if name[0] in _WILDCARDS:
-            name = accepted.getsockname()
-        client: Address = (address[0], address[1])
-        server = (name[0], name[1])
-        return Peer(client, server, trusts(client[0]))

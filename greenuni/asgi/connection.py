@@ -19,8 +19,6 @@ when too much of a body, or too many pipelined requests, wait.
 from __future__ import annotations
 
 import enum
-import socket
-import struct
 import time
 
 from greenuni.asgi.clocks import ReadClock, SendClock
@@ -50,8 +48,6 @@ OVERLAP_LIMIT = 16
 # A client that is still sending when we close would be reset, and lose the response that we have
 # just written. So we close our side only, and give it this many seconds to read and go.
 LINGER_SECONDS = 2.0
-
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 
 class Phase(enum.Enum):
@@ -120,8 +116,6 @@ class Connection:
         now = time.monotonic()
         self._service.population.add(self, now)
         self._read_clock.wait_for_head(now)
-        if self._service.has_left:
-            self.leave()
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase
@@ -320,9 +314,6 @@ class Connection:
     def abort(self) -> None:
         """Reset the connection, whatever is still to be sent."""
         self._phase = CLOSED
-        raw = self._transport.get_extra_info("socket")
-        if raw is not None and raw.fileno() >= 0:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._transport.abort()
 
     def cycle_finished(self) -> None:
@@ -367,11 +358,7 @@ class Connection:
         self._phase = LINGER
         self._read_clock.wait(time.monotonic() + LINGER_SECONDS)
         self._resume_reading()
-        try:
-            self._transport.write_eof()
-        except OSError:
-            # The client has reset the connection, and we have not been told yet.
-            self.abort()
+        self._transport.write_eof()
 
     def _close(self) -> None:
         if self._unread and not self._has_eof and self._phase is not LINGER:

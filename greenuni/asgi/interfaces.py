@@ -1,14 +1,12 @@
 """What the parts of the shell ask of each other, as types, so that none of them imports its neighbour.
 
 A connection stands between a *transport* below and a *cycle* above. The transport side is the part
-of asyncio's documented Protocol and Transport pair that HTTP needs: on asyncio and uvloop the loop's
-own transports fit as they are, on trio ``stream.StreamTransport`` does, in tests
-``greenuni.testing.MemoryTransport``.
+of asyncio's documented Protocol and Transport pair that HTTP needs; what implements it is
+``transport.SocketTransport``, in tests ``greenuni.testing.MemoryTransport``.
 """
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextvars import Context
 from typing import Any, Protocol
@@ -26,6 +24,9 @@ class Transport(Protocol):
     def write(self, data: bytes) -> None:
         """Send, or buffer what the socket does not take; may call ``pause_writing``."""
 
+    def writelines(self, parts: list[bytes]) -> None:
+        """The same for several pieces at once."""
+
     def write_eof(self) -> None:
         """Close the writing side once the buffer is out."""
 
@@ -36,14 +37,11 @@ class Transport(Protocol):
     def get_write_buffer_size(self) -> int:
         """Bytes written that the kernel has not taken yet."""
 
-    def get_extra_info(self, name: str) -> Any:
-        """``"socket"`` gives something with ``setsockopt``, or None."""
-
     def close(self) -> None:
         """Flush, then close; ``connection_lost`` follows."""
 
     def abort(self) -> None:
-        """Close without flushing; ``connection_lost`` follows."""
+        """Close without flushing, and by a reset; ``connection_lost`` follows."""
 
 
 class TransportUser(Protocol):
@@ -82,23 +80,20 @@ class Runtime(Protocol):
 
     cancelled: type[BaseException]  # what a cancelled task is thrown
 
-    def watch(self, listener: socket.socket, callback: Callable[[], object]) -> None:
-        """Call back each time there is a connection to accept, until ``unwatch``."""
+    def watch(self, fd: int, callback: Callable[[], object]) -> None:
+        """Call back each time that ``fd`` is found readable, until ``unwatch``."""
 
-    def unwatch(self, listener: socket.socket) -> None: ...
-
-    def connect(self, accepted: socket.socket, user: TransportUser) -> None:
-        """Give an accepted socket a transport for ``user``, soon; owns the socket from here.
-
-        If that fails, ``connection_lost`` is called without ``connection_made``.
-        """
+    def unwatch(self, fd: int) -> None: ...
 
     def spawn(self, context: Context, run: Callable[[], Coroutine[Any, Any, None]]) -> Cancellable:
         """Start ``run`` in a task of its own, in a copy of ``context``."""
 
     def new_waiting(self) -> Waiting: ...
 
-    def call_soon(self, callback: Callable[[], object]) -> None:
+    def call_soon(self, callback: Callable[[], object]) -> object:
+        """Call back from the loop, once everything has run that is due now."""
+
+    def call_soon_threadsafe(self, callback: Callable[[], object]) -> object:
         """Call back from the loop. Safe in any thread; RuntimeError when the loop has ended."""
 
     def checkpoint(self) -> Awaitable[None]:

@@ -35,6 +35,7 @@ from greenuni.asgi.lifespan import Lifespan
 from greenuni.asgi.loops import choose_loop
 from greenuni.asgi.runtime import new_runtime
 from greenuni.asgi.service import Service
+from greenuni.asgi.transport import Sockets
 from greenuni.errors import GreenuniError
 from greenuni.shell import QUICK_STOP_BUDGET, Interface, Seat, WorkerState, beat_interval
 
@@ -84,6 +85,7 @@ class Server:
         self._runtime: Runtime | None = None
         self._failure: GreenuniError | None = None
         self._service: Service | None = None
+        self._sockets: Sockets | None = None
         self._acceptor: Acceptor | None = None
         self._startup: anyio.CancelScope | None = None
         self._departure: Departure | None = None  # set once we are to leave
@@ -110,14 +112,14 @@ class Server:
     def _call_soon(self, quickly: bool) -> None:
         if self._runtime is None:
             raise RuntimeError("the server has not been started")
-        self._runtime.call_soon(functools.partial(self._leave, quickly))
+        self._runtime.call_soon_threadsafe(functools.partial(self._leave, quickly))
 
     # Tasks
 
     async def _main(self) -> None:
         self._news = anyio.Event()
         async with anyio.create_task_group() as tasks:
-            runtime = self._runtime = new_runtime(self._loop.backend, tasks, self._seat.log)
+            runtime = self._runtime = new_runtime(self._loop.backend, tasks)
             with _received_signals() as signals:
                 if signals is not None:
                     tasks.start_soon(self._obey, signals)
@@ -128,6 +130,9 @@ class Server:
                     # Out of a task group it would come as part of an exception group.
                     self._failure = error
                 tasks.cancel_scope.cancel()
+        if self._sockets is not None:
+            # Not earlier: on trio a task may still be waiting for the descriptor.
+            self._sockets.close()
 
     async def _obey(self, signals: AsyncIterator[signal.Signals]) -> None:
         async for number in signals:
@@ -171,7 +176,7 @@ class Server:
             self._startup = None
         if self._departure is None:
             service = Service(seat, app, runtime, lifespan.context, lifespan.state)
-            await self._serve(service, Acceptor(service, runtime, seat.listeners))
+            await self._serve(service, runtime)
         await self._shut_down(lifespan)
 
     async def _shut_down(self, lifespan: Lifespan) -> None:
@@ -186,13 +191,16 @@ class Server:
 
     # Serving and draining
 
-    async def _serve(self, service: Service, acceptor: Acceptor) -> None:
+    async def _serve(self, service: Service, runtime: Runtime) -> None:
         seat = self._seat
+        sockets = self._sockets = Sockets(runtime.call_soon, seat.log)
+        acceptor = Acceptor(service, sockets, seat.listeners)
         service.population.on_change = self._somebody_left
         seat.in_flight = service.in_flight
         seat.loop = str(self._loop)
         self._service, self._acceptor = service, acceptor
         acceptor.start()
+        runtime.watch(sockets.fileno(), sockets.turn)
         seat.slot.set_state(WorkerState.SERVING)
         seat.ready()
         while self._departure is None:
@@ -202,10 +210,11 @@ class Server:
         service.start_drain()
         await self._wait_until_empty(service)
         self._go(service)
-        # connection_lost is called from the loop, not from close().
         farewell = time.monotonic() + FAREWELL
-        while service.population.has_connections() and time.monotonic() < farewell:
+        while service.population.connections and time.monotonic() < farewell:
             await self._wait_for_news(farewell)
+        service.abort()
+        runtime.unwatch(sockets.fileno())
 
     def _somebody_left(self) -> None:
         if self._acceptor is not None:

@@ -48,6 +48,9 @@ class Resident(Protocol):
     def leave(self) -> None:
         """The worker ends: close, or break off what is under way."""
 
+    def abort(self) -> None:
+        """Close at once, whatever is still to be sent."""
+
 
 class Running(Protocol):
     """A request whose application call has not returned."""
@@ -86,7 +89,6 @@ class Service:
         self.population = Population(config.worker_connections)
         self.file_readers = anyio.CapacityLimiter(FILE_READERS)
         self.is_draining = False
-        self.has_left = False
         self.closes = config.keepalive == 0  # responses say Connection: close
         self._is_retiring = False
 
@@ -123,10 +125,14 @@ class Service:
             connection.start_drain()
 
     def leave(self) -> None:
-        """The end: no connection stays, and none that is still arriving is served."""
-        self.has_left = True
+        """The end: no connection stays."""
         for connection in list(self.population.connections):
             connection.leave()
+
+    def abort(self) -> None:
+        """Reset the connections that have not left by themselves."""
+        for connection in list(self.population.connections):
+            connection.abort()
 
     def in_flight(self) -> list[str]:
         """One line for every request that runs, for the dump of a stuck worker."""
@@ -150,7 +156,6 @@ class Population:
     """
 
     def __init__(self, capacity: int) -> None:
-        self.arriving = 0  # accepted, and not connections yet
         self.connections: set[Resident] = set()
         self.idle: dict[Resident, float] = {}  # since when, monotonic; the longest first
         self.running: set[Running] = set()
@@ -168,13 +173,10 @@ class Population:
 
         An application call that outlives its connection (a background task) counts as one.
         """
-        return max(len(self.connections) + self.arriving, len(self.running)) < self._capacity
-
-    def has_connections(self) -> bool:
-        return bool(self.connections or self.arriving)
+        return max(len(self.connections), len(self.running)) < self._capacity
 
     def is_empty(self) -> bool:
-        return not (self.running or self.has_connections())
+        return not (self.running or self.connections)
 
     def make_room(self) -> None:
         """Close the connection that has been idle longest, if one has been for a while.
@@ -186,18 +188,14 @@ class Population:
             connection.close_idle()
 
     def add(self, connection: Resident, now: float) -> None:
-        """One that was arriving is there, and nothing has come on it."""
-        self.arriving -= 1
+        """It is there, and nothing has come on it."""
         self.connections.add(connection)
         self.idle[connection] = now
 
     def remove(self, connection: Resident) -> None:
-        """It has gone, perhaps before it was there."""
-        if connection in self.connections:
-            self.connections.remove(connection)
-            self.idle.pop(connection, None)
-        else:
-            self.arriving -= 1
+        """It has gone."""
+        self.connections.discard(connection)
+        self.idle.pop(connection, None)
         self.on_change()
 
     def add_running(self, running: Running) -> int:

@@ -25,6 +25,7 @@ from greenuni.asgi.runtime import AsyncioRuntime
 from greenuni.asgi.scope import Peer
 from greenuni.asgi.sendfile import FileToSend
 from greenuni.asgi.service import Service
+from greenuni.asgi.transport import Sockets
 from greenuni.deadlines import Deadlines
 from greenuni.http import DISCARD_LIMIT
 from greenuni.shell import Interface
@@ -49,7 +50,6 @@ class Bench:
     def open(self) -> tuple[Connection, MemoryTransport]:
         connection = Connection(self.service, PEER)
         transport = MemoryTransport()
-        self.service.population.arriving += 1
         transport.connect(connection)
         return connection, transport
 
@@ -279,16 +279,6 @@ def test_any_split_of_the_bytes_gives_the_same_answers(size: int) -> None:
     asyncio.run(main())
 
 
-@bench(hello)
-async def test_a_client_that_reset_before_we_could_shut_down(bench: Bench) -> None:
-    def not_connected() -> None:
-        raise OSError("Transport endpoint is not connected")
-
-    bench.transport.write_eof = not_connected  # type: ignore[method-assign]
-    bench.receive(b"BAD\r\n\r\n")
-    assert bench.transport.is_aborted
-
-
 @bench(never_reads)
 async def test_representations_show_the_state(bench: Bench) -> None:
     bench.receive(POST % 10 + b"abc")
@@ -298,7 +288,9 @@ async def test_representations_show_the_state(bench: Bench) -> None:
     assert repr(bench.service) == "<Service <Population connections=1 idle=0 running=1>>"
     assert repr(ReadClock(Deadlines())) == "<ReadClock deadline=inf>"
     assert repr(SendClock(1)) == "<SendClock written=0 deadline=inf>"
-    assert repr(Acceptor(bench.service, bench.service.runtime, [])) == "<Acceptor closed>"
+    sockets = Sockets(asyncio.get_running_loop().call_soon, bench.service.seat.log)
+    assert repr(Acceptor(bench.service, sockets, [])) == "<Acceptor closed>"
+    sockets.close()
     assert repr(FileToSend("/x", bench.service.file_readers)) == "<FileToSend '/x' size=0>"
 
 

@@ -6,12 +6,14 @@ headers of Python), none is installed, and Greenuni runs from its Python sources
 
 GREENUNI_PURE=1 in the environment skips the compiler.
 GREENUNI_BUILD=required fails the installation instead of going on without.
+CFLAGS, if set, replaces the flags below.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import zlib
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -23,6 +25,7 @@ DIRECTIVES = {
     "annotation_typing": False,  # annotations are mypy's; C types stand in the .pxd files
     "auto_pickle": False,
 }
+FLAGS = ["-O3", "-g0"]  # portable code; nobody debugs the C, and debug information is 80 % of a module
 
 
 def sources() -> list[Path]:
@@ -36,8 +39,9 @@ def sources() -> list[Path]:
 def extensions() -> list[Extension]:
     if os.environ.get("GREENUNI_PURE") or sys.implementation.name != "cpython":
         return []
+    flags = [] if os.environ.get("CFLAGS") else FLAGS
     return [
-        Extension(".".join(path.with_suffix("").parts), [str(path)], optional=False)
+        Extension(".".join(path.with_suffix("").parts), [str(path)], extra_compile_args=flags)
         for path in sources()
     ]
 
@@ -52,7 +56,7 @@ class BuildAllOrNone(build_ext):
             self._translate()
             self.parallel = self.parallel or os.cpu_count() or 1
             super().run()
-        except Exception as error:  # noqa: BLE001 - whatever a compiler does wrong
+        except Exception as error:  # whatever a compiler does wrong
             if os.environ.get("GREENUNI_BUILD") == "required":
                 raise
             self._forget()
@@ -61,10 +65,13 @@ class BuildAllOrNone(build_ext):
     def _translate(self) -> None:
         from Cython.Build import cythonize
 
+        # Named after this file, so that C code made with other directives is not taken for current.
+        version = zlib.crc32(Path(__file__).read_bytes())
         self.extensions[:] = cythonize(
             self.extensions,
             compiler_directives=DIRECTIVES,
-            build_dir=str(Path(self.build_temp) / "c"),
+            build_dir=str(Path(self.build_temp) / f"c-{version:08x}"),
+            nthreads=os.cpu_count() or 1,
             quiet=True,
         )
         self.swig_opts = []
@@ -78,7 +85,9 @@ class BuildAllOrNone(build_ext):
                 Path(self.build_lib) / self.get_ext_filename(extension.name),
             ):
                 path.unlink(missing_ok=True)
-        self.extensions.clear()
+        # Not emptied: that is the distribution's list, by which the wheel has decided its layout.
+        self.extensions = []
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildAllOrNone})
+if __name__ == "__main__":  # the translators' processes may import this file
+    setup(ext_modules=extensions(), cmdclass={"build_ext": BuildAllOrNone})

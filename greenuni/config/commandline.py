@@ -8,6 +8,7 @@ nobody knows are refused with the nearest known one, and flags of other servers 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -136,6 +137,14 @@ class _Record(argparse.Action):
         namespace.given.append((option_string, values))
 
 
+class _Version(argparse.Action):
+    """Prints one line; argparse's own would break it to fit the terminal."""
+
+    def __call__(self, *_: object) -> None:
+        print(build.summary())
+        sys.exit()
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse whose complaints are `ConfigError`."""
 
@@ -166,8 +175,8 @@ def _parser(suffix: str = "") -> _Parser:
             group.add_argument(
                 "-v",
                 "--version",
-                action="version",
-                version=build.summary(),
+                action=_Version,
+                nargs=0,
                 help="show the version, then end",
             )
     return parser

@@ -5,12 +5,13 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-SOURCES := greenuni tests examples benchmarks
+TEST   := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+SOURCES := setup.py greenuni tests examples benchmarks
 
-.PHONY: help serve test acceptance check format docs bench clean help
+.PHONY: help serve build test test-pure acceptance check format docs bench clean
 
 help: ## what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -18,19 +19,26 @@ $(BIN)/python:
 # A stamp an extra: installed once, and again when pyproject.toml changes.
 $(VENV)/.has-%: pyproject.toml | $(BIN)/python
 	@echo "Installing greenuni[$*] into $(VENV) ..."
-	$(PIP) install --editable '.[$*]'
+	GREENUNI_PURE=1 $(PIP) install --editable '.[$*]'
 	@touch $@
 
-serve: $(VENV)/.has-examples ## serve the FastAPI example on http://127.0.0.1:8000
+# Compiles what has changed, in place. Without a compiler it says so and goes on with the sources.
+build: $(VENV)/.has-build ## compile the hot modules, where there is a C compiler
+	$(BIN)/python setup.py -q build_ext --inplace
+
+serve: $(VENV)/.has-examples build ## serve the FastAPI example on http://127.0.0.1:8000
 	$(BIN)/greenuni --chdir examples/fastapi_app main:app
 
-test: $(VENV)/.has-test ## run every test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(PYTEST)
+test: $(VENV)/.has-test build ## run every test
+	$(TEST) $(PYTEST)
 
-acceptance: $(VENV)/.has-test ## the system tests at full length: 30 s of load, 1 GiB bodies, 60 s requests
+test-pure: $(VENV)/.has-test ## run what the compiled modules do from their Python sources
+	GREENUNI_PURE=1 $(TEST) tests/http tests/wsgi tests/asgi tests/corpus tests/arbiter/test_scoreboard.py $(PYTEST)
+
+acceptance: $(VENV)/.has-test build ## the system tests at full length: 30 s of load, 1 GiB bodies, 60 s requests
 	GREENUNI_ACCEPTANCE=1 $(BIN)/python -m pytest -s -v tests/system
 
-check: $(VENV)/.has-check $(VENV)/.has-test ## style, types and the architecture
+check: $(VENV)/.has-check $(VENV)/.has-test build ## style, types and the architecture
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
@@ -48,3 +56,4 @@ bench: $(BIN)/python ## CPU time per request beside the rivals, in one run
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) .bench build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find greenuni -name '*.so' -delete

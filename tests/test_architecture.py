@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cimports import cimports_of
+
 PACKAGE = Path(__file__).parent.parent / "greenuni"
 
 SHELL = {
@@ -62,17 +64,22 @@ NO_IO_IN_HTTP = {"asyncio", "logging", "os", "select", "socket", "ssl", "threadi
 
 
 def modules() -> Iterator[tuple[str, Path]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        yield path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path
+    """Room and path of every source: Python's, and what Cython reads."""
+    for pattern in ("*.py", "*.pxd", "*.pyx"):
+        for path in sorted(PACKAGE.rglob(pattern)):
+            yield path.relative_to(PACKAGE).with_suffix("").parts[0], path
 
 
 def is_module(name: str) -> bool:
     path = PACKAGE.parent.joinpath(*name.split("."))
-    return path.is_dir() or path.with_suffix(".py").exists()
+    return path.is_dir() or any(path.with_suffix(end).exists() for end in (".py", ".pyx", ".pxd"))
 
 
 def imports_of(path: Path) -> Iterator[tuple[int, str]]:
-    """Every module name imported anywhere in the file, absolute, with its line."""
+    """Every module name imported or cimported anywhere in the file, absolute, with its line."""
+    if path.suffix != ".py":
+        yield from cimports_of(path)
+        return
     package = ("greenuni", *path.relative_to(PACKAGE).parent.parts)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -124,7 +131,8 @@ def test_modules_of_one_room_have_no_cycle() -> None:
     graph: dict[str, set[str]] = {}
     for _, path in modules():
         name = ".".join(("greenuni", *path.relative_to(PACKAGE).with_suffix("").parts))
-        graph[name.removesuffix(".__init__")] = {module for _, module in imports_of(path)}
+        name = name.removesuffix(".__init__")
+        graph.setdefault(name, set()).update(module for _, module in imports_of(path))
 
     def reach(module: str, seen: tuple[str, ...]) -> None:
         assert module not in seen, " -> ".join([*seen[seen.index(module) :], module])

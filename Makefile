@@ -8,10 +8,11 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TEST   := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 SOURCES := setup.py greenuni tests examples benchmarks
 
-.PHONY: help serve build test test-pure acceptance check format docs bench clean
+.PHONY: help serve build test test-pure acceptance check format docs clean
+.PHONY: bench bench-smoke bench-render bench-profile
 
 help: ## what there is
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -51,8 +52,17 @@ format: $(VENV)/.has-check ## let ruff format and mend
 docs: $(VENV)/.has-examples ## render docs/settings.md from the settings table
 	$(BIN)/python -m greenuni.config.reference > docs/settings.md
 
-bench: $(BIN)/python ## CPU time per request beside the rivals, in one run
-	$(BIN)/python benchmarks/run.py $(BENCH)
+bench: $(BIN)/python ## CPU time, latency and memory beside the rivals; renders benchmarks/README.md
+	$(BIN)/python benchmarks/run.py --into benchmarks $(BENCH)
+
+bench-smoke: $(BIN)/python ## a short comparison for CI: prints ratios, fails on errors only
+	$(BIN)/python benchmarks/run.py --smoke
+
+bench-render: $(BIN)/python ## benchmarks/README.md again, from the results of the last run
+	$(BIN)/python benchmarks/render.py
+
+bench-profile: $(BIN)/python ## benchmarks/profiles: where the time goes; WORKLOAD=hello for one
+	$(BIN)/python benchmarks/profiling.py $(WORKLOAD)
 
 clean: ## remove what the targets above made
 	rm -rf $(VENV) .bench build *.egg-info .pytest_cache .mypy_cache .ruff_cache

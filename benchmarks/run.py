@@ -1,148 +1,149 @@
 """Compare greenuni with its rivals on this machine: ``python3 benchmarks/run.py``.
 
-Prints a report in Markdown and writes it, with every sample as JSON, to the output directory.
-The exit status is 0 when everything that was asked for was measured, 1 when a measurement failed,
-2 when none was possible. A claim that falls short is a result, not an error.
+Measures what was asked for, section by section, merges it into ``results/latest.json`` of the output
+directory and renders the report there. The exit status is 0 when everything that was asked for was
+measured, 1 when a measurement failed, 2 when none was possible. A target that is missed is a result,
+not an error.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+import fairness
+import latency
+import memory
+import results
 import servers
+import smoke
+import speed
 import workloads
-from environment import (
-    ROOT,
-    Bench,
-    BenchError,
-    Cpus,
-    build,
-    choose_cpus,
-    describe_machine,
-    find_wrk,
-)
-from measure import Load, measure
-from report import Report
-from servers import Server
-from workloads import Workload
+from commands import BenchError, say
+from environment import ROOT, Bench, build
+from machine import Cpus, build_openload, choose_cpus, describe_machine, find_wrk
+from render import write_report
+from results import SECTION_NAMES, Section
+from sections import Options, Stage, Step
 
 BENCH_DIRECTORY = ROOT / ".bench"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to measure, in which order."""
-
-    servers: tuple[Server, ...]
-    workloads: tuple[Workload, ...]
-    rounds: int
-
-    def __iter__(self) -> Iterator[tuple[int, Workload, Server]]:
-        """Round by round, workload by workload; odd rounds go through the servers backwards."""
-        for number in range(self.rounds):
-            for workload in self.workloads:
-                for server in self.servers[:: -1 if number % 2 else 1]:
-                    if server.interface in workload.apps:
-                        yield number, workload, server
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+STEPS = {
+    "speed": speed.steps,
+    "latency": latency.steps,
+    "memory": memory.steps,
+    "fairness": fairness.steps,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the benchmark; return the exit status."""
     options = _parse(arguments)
     try:
+        if options.smoke:
+            return smoke.main(BENCH_DIRECTORY, options.python)
         wrk = find_wrk()
         bench = build(BENCH_DIRECTORY, options.python, with_bjoern="bjoern" in options.servers)
     except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
+        say(str(error))
         return 2
-    cpus = choose_cpus()
-    if cpus.shared:
-        print("bench: there is only one CPU; server and load share it", file=sys.stderr)
-    plan = _plan(options, bench)
-    report = Report(
-        machine=describe_machine(bench, wrk, cpus),
-        settings={
-            "rounds": options.rounds,
-            "seconds": options.seconds,
-            "connections": options.connections,
-        },
-        servers=plan.servers,
-        workloads=plan.workloads,
-        skipped={name: bench.skipped[name] for name in options.servers if name in bench.skipped},
-    )
-    _measure_all(plan, report, bench, cpus, Load(wrk, options.seconds, options.connections))
-    print(report.to_markdown())
-    _write(report, options.output)
-    return 1 if report.errors else 0
+    stage, skipped = _set_up(options, bench, wrk, choose_cpus())
+    failures = 0
+    for name, section in _measure(options.only, stage, skipped):
+        merged = results.merge(options.into / "results" / "latest.json", {name: section})
+        write_report(merged, options.into)
+        failures += len(section.errors)
+    say(f"{failures} measurements failed; the report is {options.into / 'README.md'}")
+    return 1 if failures else 0
 
 
-def _plan(options: argparse.Namespace, bench: Bench) -> Plan:
+def _set_up(
+    options: argparse.Namespace, bench: Bench, wrk: str, cpus: Cpus
+) -> tuple[Stage, dict[str, str]]:
+    """The stage of this run, and what will not be measured, with the reason."""
+    skipped = {name: bench.skipped[name] for name in options.servers if name in bench.skipped}
+    openload = ""
+    try:
+        if cpus.shared:
+            raise BenchError("a client that never sleeps needs a CPU of its own")
+        openload = build_openload(BENCH_DIRECTORY)
+    except BenchError as error:
+        skipped["latency"] = str(error)
     chosen = [servers.BY_NAME[name] for name in options.servers]
-    return Plan(
+    asked = Options(
         servers=tuple(server for server in chosen if server.distribution not in bench.skipped),
         workloads=tuple(workloads.BY_NAME[name] for name in options.workloads),
         rounds=options.rounds,
+        seconds=options.seconds,
+        connections=options.connections,
+        idle_connections=options.idle_connections,
     )
+    return Stage(bench, cpus, wrk, openload, asked), skipped
 
 
-def _measure_all(plan: Plan, report: Report, bench: Bench, cpus: Cpus, load: Load) -> None:
-    """Fill the report. One failure does not end the run, it becomes an error of the report."""
-    total = len(plan)
-    started = time.monotonic()
-    for index, (number, workload, server) in enumerate(plan, start=1):
-        try:
-            sample = measure(server, workload, bench, cpus, load)
-        except (BenchError, OSError) as error:
-            report.errors.append(f"{workload.name}, {server.name}, round {number + 1}: {error}")
-            outcome = "failed"
-        else:
-            report.samples.append(sample)
-            outcome = f"{sample.microseconds:.1f} us"
-        left = (time.monotonic() - started) / index * (total - index)
-        print(
-            f"[{index}/{total}] round {number + 1} {workload.name:8} {server.name:18}"
-            f" {outcome:>10}   {left / 60:.0f} min left",
-            file=sys.stderr,
-            flush=True,
+def _measure(
+    names: list[str], stage: Stage, skipped: dict[str, str]
+) -> Iterator[tuple[str, Section]]:
+    """Run the sections after each other. One failure does not end the run, it is reported."""
+    plan = {name: list(STEPS[name](stage)) for name in names if name not in skipped}
+    progress = Progress(step for steps in plan.values() for step in steps)
+    for name, steps in plan.items():
+        section = Section(
+            describe_machine(stage.bench, stage.wrk, stage.cpus),
+            stage.options.settings(),
+            skipped=skipped,
         )
+        for step in steps:
+            _run_step(step, section, progress)
+        yield name, section
 
 
-def _write(report: Report, directory: Path) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    stem = time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime())
-    (directory / f"{stem}.md").write_text(report.to_markdown())
-    (directory / f"{stem}.json").write_text(json.dumps(report.to_json(), indent=1) + "\n")
-    print(f"bench: written to {directory / stem}.md and .json", file=sys.stderr)
+def _run_step(step: Step, section: Section, progress: Progress) -> None:
+    try:
+        records = step.measure()
+    except (BenchError, OSError) as error:
+        section.errors.append(f"{step.label}: {error}")
+        progress.done(step, f"failed: {str(error).splitlines()[0]}")
+    else:
+        section.records += records
+        progress.done(step, "")
+
+
+class Progress:
+    """Says after each step how much time is left, by the guesses so far and how they turned out."""
+
+    def __init__(self, steps: Iterator[Step]) -> None:
+        guesses = [step.seconds for step in steps]
+        self._total = len(guesses)
+        self._guessed_left = sum(guesses)
+        self._guessed_done = 0.0
+        self._count = 0
+        self._started = time.monotonic()
+
+    def done(self, step: Step, outcome: str) -> None:
+        self._count += 1
+        self._guessed_done += step.seconds
+        self._guessed_left -= step.seconds
+        pace = (time.monotonic() - self._started) / self._guessed_done
+        left = self._guessed_left * pace / 60
+        line = f"[{self._count}/{self._total}] {step.label}  {left:.0f} min left  {outcome}"
+        print(line.rstrip(), file=sys.stderr, flush=True)
+
+    def __repr__(self) -> str:
+        return f"<Progress {self._count} of {self._total} steps>"
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compare greenuni with its rivals.")
-    parser.add_argument(
-        "--servers",
-        nargs="+",
-        choices=servers.BY_NAME,
-        metavar="NAME",
-        help=f"which servers, default all: {' '.join(servers.BY_NAME)}",
-    )
-    parser.add_argument(
-        "--workloads",
-        nargs="+",
-        choices=workloads.BY_NAME,
-        metavar="NAME",
-        help=f"which workloads, default all: {' '.join(workloads.BY_NAME)}",
-    )
+    _add_choice(parser, "--only", SECTION_NAMES, "which sections")
+    _add_choice(parser, "--servers", tuple(servers.BY_NAME), "which servers")
+    _add_choice(parser, "--workloads", tuple(workloads.BY_NAME), "which workloads")
     parser.add_argument("--rounds", type=int, help="measurements of each pair (3)")
-    parser.add_argument("--seconds", type=int, help="length of one measurement (3)")
+    parser.add_argument("--seconds", type=int, default=1, help="length of one measurement (1)")
     parser.add_argument("--connections", type=int, default=64, help="wrk's connections (64)")
+    parser.add_argument("--idle-connections", type=int, help="for the memory section (10000)")
     parser.add_argument(
         "--python",
         default=sys.executable,
@@ -152,27 +153,43 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="a smoke test: two servers, hello, one round of one second",
+        help="four servers, hello, one round, 1000 idle connections, unless asked for more",
     )
     parser.add_argument(
-        "--output",
+        "--smoke", action="store_true", help="print a few ratios, fail on errors only; for CI"
+    )
+    parser.add_argument(
+        "--into",
         type=Path,
-        default=BENCH_DIRECTORY / "results",
+        default=BENCH_DIRECTORY / "report",
         metavar="DIRECTORY",
-        help="where the report goes (.bench/results, which git ignores)",
+        help="where results and report go (.bench/report, which git ignores)",
     )
     options = parser.parse_args(arguments)
     _fill_defaults(options)
     return options
 
 
+def _add_choice(
+    parser: argparse.ArgumentParser, flag: str, names: tuple[str, ...], words: str
+) -> None:
+    parser.add_argument(
+        flag,
+        nargs="+",
+        choices=names,
+        metavar="NAME",
+        help=f"{words}, default all: {' '.join(names)}",
+    )
+
+
 def _fill_defaults(options: argparse.Namespace) -> None:
     """What was not given: everything for a whole run, the least for a quick one."""
     quick = options.quick
+    options.only = options.only or list(SECTION_NAMES)
     options.servers = options.servers or (servers.QUICK if quick else tuple(servers.BY_NAME))
     options.workloads = options.workloads or (("hello",) if quick else tuple(workloads.BY_NAME))
     options.rounds = options.rounds or (1 if quick else 3)
-    options.seconds = options.seconds or (1 if quick else 3)
+    options.idle_connections = options.idle_connections or (1000 if quick else 10_000)
 
 
 if __name__ == "__main__":

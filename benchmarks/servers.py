@@ -1,15 +1,18 @@
 """Who takes part: one row a server, each with one worker process.
 
 Everything that is not about the contest (parser, loop, threads, access log off) is left at the
-server's own default. Commands run in ``apps/`` with the scripts of the benchmark's environment
-first on the PATH.
+server's own default, but where its own benchmarks or documents say what is faster. Commands run in
+``apps/`` with the scripts of the benchmark's environment first on the PATH.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from workloads import Interface
+
+PURE = {"GREENUNI_PURE": "1"}
 
 
 @dataclass(frozen=True)
@@ -21,112 +24,96 @@ class Server:
     interface: Interface
     distribution: str  # the package whose version the report prints
     command: str
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_ours(self) -> bool:
         """Greenuni itself, as opposed to a rival."""
         return self.distribution == "greenuni"
 
+    @property
+    def is_pure(self) -> bool:
+        """Greenuni without its compiled modules."""
+        return self.is_ours and bool(self.environment)
+
     def argv(self, app: str, port: int) -> list[str]:
         """The command line that serves ``app`` on 127.0.0.1:``port``."""
         return [word.format(app=app, port=port) for word in self.command.split()]
 
+    def with_flags(self, flags: str) -> Server:
+        """The same server with more words on its command line."""
+        return replace(self, command=f"{self.command} {flags}")
 
-_GREENUNI = "greenuni --bind 127.0.0.1:{port} --log-level warning"
-_GUNICORN = "gunicorn --bind 127.0.0.1:{port} --log-level warning"
-_UVICORN = "uvicorn --host 127.0.0.1 --port {port} --log-level warning --no-access-log"
-_GRANIAN = "granian --host 127.0.0.1 --port {port} --log-level warning"
+
+_BIND = "--host 127.0.0.1 --port {port} --log-level warning"
+_GREENUNI_WSGI = "greenuni --bind 127.0.0.1:{port} --log-level warning --interface wsgi {app}"
+_GREENUNI_ASGI = "greenuni --bind 127.0.0.1:{port} --log-level warning --interface asgi {app}"
+_GUNICORN = "gunicorn --bind 127.0.0.1:{port} --log-level warning {app}"
+_UVICORN = f"uvicorn {_BIND} --no-access-log {{app}}"
+# What granian's own benchmarks pass.
+_GRANIAN = f"granian {_BIND} --http 1 --no-ws {{app}}"
+
+
+def _ours(name: str, title: str, interface: Interface, flags: str) -> tuple[Server, Server]:
+    """A variant of greenuni as it is installed, and run from its Python sources."""
+    command = _GREENUNI_WSGI if interface == "wsgi" else _GREENUNI_ASGI
+    compiled = Server(name, title, interface, "greenuni", f"{command} {flags}")
+    pure = replace(compiled, name=f"{name}-pure", title=f"{title}, pure Python", environment=PURE)
+    return compiled, pure
+
+
+def _rival(name: str, title: str, interface: Interface, command: str) -> Server:
+    return Server(name, title, interface, title.split()[0], command)
+
+
+_SYNC, _SYNC_PURE = _ours("greenuni-sync", "greenuni sync", "wsgi", "--threads 1")
+_THREADS, _THREADS_PURE = _ours("greenuni-threads", "greenuni, 4 threads", "wsgi", "--threads 4")
+_UVLOOP, _UVLOOP_PURE = _ours("greenuni-uvloop", "greenuni (uvloop)", "asgi", "--loop uvloop")
+_ASYNCIO, _ASYNCIO_PURE = _ours("greenuni-asyncio", "greenuni (asyncio)", "asgi", "--loop asyncio")
 
 SERVERS = (
-    Server(
-        "greenuni-sync",
-        "greenuni sync",
-        "wsgi",
-        "greenuni",
-        f"{_GREENUNI} --interface wsgi --threads 1 {{app}}",
-    ),
-    Server(
-        "greenuni-threads",
-        "greenuni, 4 threads",
-        "wsgi",
-        "greenuni",
-        f"{_GREENUNI} --interface wsgi --threads 4 {{app}}",
-    ),
-    Server(
-        "gunicorn-sync",
-        "gunicorn sync",
-        "wsgi",
-        "gunicorn",
-        f"{_GUNICORN} --worker-class sync {{app}}",
-    ),
-    Server(
+    _SYNC,
+    _THREADS,
+    _rival("bjoern", "bjoern (C)", "wsgi", "python serve_bjoern.py {app} {port}"),
+    _rival("granian-wsgi", "granian wsgi (Rust)", "wsgi", f"{_GRANIAN} --interface wsgi"),
+    _rival("gunicorn-sync", "gunicorn sync", "wsgi", f"{_GUNICORN} --worker-class sync"),
+    _rival(
         "gunicorn-gthread",
         "gunicorn gthread, 4 threads",
         "wsgi",
-        "gunicorn",
-        f"{_GUNICORN} --worker-class gthread --threads 4 {{app}}",
+        f"{_GUNICORN} --worker-class gthread --threads 4",
     ),
-    Server(
+    _rival(
         "waitress",
         "waitress, 4 threads",
         "wsgi",
-        "waitress",
         "waitress-serve --listen=127.0.0.1:{port} --threads=4 {app}",
     ),
-    Server(
-        "granian-wsgi",
-        "granian wsgi (Rust)",
-        "wsgi",
-        "granian",
-        f"{_GRANIAN} --interface wsgi {{app}}",
-    ),
-    Server("bjoern", "bjoern (C)", "wsgi", "bjoern", "python serve_bjoern.py {app} {port}"),
-    Server(
-        "greenuni-asyncio",
-        "greenuni (asyncio, h11)",
-        "asgi",
-        "greenuni",
-        f"{_GREENUNI} --interface asgi --loop asyncio {{app}}",
-    ),
-    Server(
-        "greenuni-uvloop",
-        "greenuni (uvloop, h11)",
-        "asgi",
-        "greenuni",
-        f"{_GREENUNI} --interface asgi --loop uvloop {{app}}",
-    ),
-    Server(
-        "uvicorn-h11",
-        "uvicorn (asyncio, h11)",
-        "asgi",
-        "uvicorn",
-        f"{_UVICORN} --loop asyncio --http h11 {{app}}",
-    ),
-    Server(
+    _UVLOOP,
+    _ASYNCIO,
+    _rival("granian-asgi", "granian asgi (Rust)", "asgi", f"{_GRANIAN} --interface asgi"),
+    _rival(
         "uvicorn-httptools",
         "uvicorn (uvloop, httptools)",
         "asgi",
-        "uvicorn",
-        f"{_UVICORN} --loop uvloop --http httptools {{app}}",
+        f"{_UVICORN} --loop uvloop --http httptools",
     ),
-    Server(
-        "gunicorn-asgi",
-        "gunicorn asgi",
+    _rival(
+        "uvicorn-h11", "uvicorn (asyncio, h11)", "asgi", f"{_UVICORN} --loop asyncio --http h11"
+    ),
+    _rival("gunicorn-asgi", "gunicorn asgi", "asgi", f"{_GUNICORN} --worker-class asgi"),
+    _rival(
+        "gunicorn-uvicorn",
+        "gunicorn, uvicorn's worker",
         "asgi",
-        "gunicorn",
-        f"{_GUNICORN} --worker-class asgi {{app}}",
+        f"{_GUNICORN} --worker-class uvicorn.workers.UvicornWorker",
     ),
-    Server(
-        "hypercorn", "hypercorn", "asgi", "hypercorn", "hypercorn --bind 127.0.0.1:{port} {app}"
-    ),
-    Server(
-        "granian-asgi",
-        "granian asgi (Rust)",
-        "asgi",
-        "granian",
-        f"{_GRANIAN} --interface asgi {{app}}",
-    ),
+    _rival("hypercorn", "hypercorn", "asgi", "hypercorn --bind 127.0.0.1:{port} {app}"),
+    _SYNC_PURE,
+    _THREADS_PURE,
+    _UVLOOP_PURE,
+    _ASYNCIO_PURE,
 )
 
 BY_NAME = {server.name: server for server in SERVERS}
-QUICK = ("greenuni-sync", "greenuni-asyncio")
+QUICK = ("greenuni-sync", "gunicorn-sync", "greenuni-uvloop", "uvicorn-httptools")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import json
+import os
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -29,26 +31,6 @@ def module(name: str) -> Any:
     return importlib.import_module(name)
 
 
-def sample(server: str, microseconds: float, workload: str = "hello") -> Any:
-    return module("measure").Sample(
-        workload=workload,
-        server=server,
-        requests=1_000_000,
-        wall_seconds=10.0,
-        cpu_seconds=microseconds,
-    )
-
-
-def report(*samples: Any) -> Any:
-    return module("report").Report(
-        machine={"CPU": "one"},
-        settings={"rounds": 3},
-        servers=module("servers").SERVERS,
-        workloads=module("workloads").WORKLOADS,
-        samples=list(samples),
-    )
-
-
 def test_every_server_runs_some_workload_and_names_are_unique() -> None:
     servers, workloads = module("servers"), module("workloads")
     assert len(servers.BY_NAME) == len(servers.SERVERS)
@@ -58,41 +40,75 @@ def test_every_server_runs_some_workload_and_names_are_unique() -> None:
         assert any(server.interface in workload.apps for workload in workloads.WORKLOADS)
 
 
-def test_cells_are_medians() -> None:
-    times = [sample("greenuni-sync", value) for value in (30.0, 90.0, 40.0)]
-    assert module("report").Medians(times).get("hello", "greenuni-sync") == 40.0
-
-
-def test_claims_pass_and_fall_short() -> None:
-    text = report(
-        sample("greenuni-asyncio", 80.0),
-        sample("uvicorn-h11", 100.0),
-        sample("greenuni-sync", 80.0),
-        sample("gunicorn-sync", 120.0),
-    ).to_markdown()
-    assert "uvicorn (asyncio, h11) = 0.80 (target <= 1.0): PASS" in text
-    assert "greenuni sync = 1.50 (target >= 2.0): short of target by 0.50" in text
-
-
-def test_ratio_tables_compare_with_rivals_of_the_same_interface() -> None:
-    text = report(sample("greenuni-sync", 50.0), sample("waitress", 100.0)).to_markdown()
-    table = text.split("## greenuni sync / rival")[1].split("##")[0]
-    assert "| waitress, 4 threads         |  0.50 |" in table
-    assert "uvicorn" not in table
-
-
-def test_json_keeps_every_sample() -> None:
-    data = json.loads(json.dumps(report(sample("bjoern", 6.0), sample("bjoern", 7.0)).to_json()))
-    assert [entry["microseconds"] for entry in data["samples"]] == [6.0, 7.0]
+def options(*names: str, workloads: tuple[str, ...] = ("hello",), rounds: int = 1) -> Any:
+    return module("sections").Options(
+        servers=tuple(module("servers").BY_NAME[name] for name in names),
+        workloads=tuple(module("workloads").BY_NAME[name] for name in workloads),
+        rounds=rounds,
+        seconds=1,
+        connections=64,
+        idle_connections=10,
+    )
 
 
 def test_rounds_alternate_their_direction() -> None:
-    run, servers, workloads = module("run"), module("servers"), module("workloads")
-    pair = (servers.BY_NAME["greenuni-sync"], servers.BY_NAME["bjoern"])
-    plan = run.Plan(pair, (workloads.BY_NAME["hello"], workloads.BY_NAME["fastapi"]), rounds=2)
-    order = [server.name for _, _, server in plan]
+    asked = options("greenuni-sync", "bjoern", workloads=("hello", "fastapi"), rounds=2)
+    order = [visit.server.name for visit in module("speed").visits(asked)]
     assert order == ["greenuni-sync", "bjoern", "bjoern", "greenuni-sync"]
-    assert len(plan) == 4
+
+
+def test_workloads_of_one_application_share_a_server() -> None:
+    asked = options("greenuni-sync", workloads=("hello", "echo", "close"))
+    visits = list(module("speed").visits(asked))
+    assert [[load.name for load in visit.workloads] for visit in visits] == [
+        ["hello", "close"],
+        ["echo"],
+    ]
+
+
+def test_interfaces_do_not_mix_within_a_round() -> None:
+    asked = options("greenuni-uvloop", "bjoern", "granian-asgi", "greenuni-sync")
+    order = [visit.server.interface for visit in module("speed").visits(asked)]
+    assert order == ["wsgi", "wsgi", "asgi", "asgi"]
+
+
+def test_more_flags_do_not_touch_the_row() -> None:
+    server = module("servers").BY_NAME["uvicorn-h11"]
+    assert server.with_flags("--workers 4").argv("app:app", 1)[-2:] == ["--workers", "4"]
+    assert "--workers" not in server.argv("app:app", 1)
+
+
+def test_sections_ask_for_servers_that_exist() -> None:
+    known = set(module("servers").BY_NAME)
+    for names in (
+        module("latency").SERVERS,
+        module("fairness").SERVERS,
+        module("memory").IDLE_FLAGS,
+        module("smoke").SERVERS,
+    ):
+        assert set(names) <= known
+
+
+def test_progress_learns_from_how_the_guesses_turned_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, step = module("run"), module("sections").Step
+    monkeypatch.setattr(run.time, "monotonic", iter([0.0, 120.0]).__next__)
+    slow, other = step("slow", 60.0, list), step("other", 120.0, list)
+    progress = run.Progress(iter([slow, other]))
+    progress.done(slow, "")
+    assert capsys.readouterr().err == "[1/2] slow  4 min left\n"
+
+
+def test_a_step_that_fails_is_an_error_of_its_section() -> None:
+    run, section = module("run"), module("results").Section(machine={}, settings={})
+
+    def fail() -> list[Any]:
+        raise module("commands").BenchError("wrk saw no request answered")
+
+    step = module("sections").Step("hello of bjoern", 1.0, fail)
+    run._run_step(step, section, run.Progress(iter([step])))
+    assert section.errors == ["hello of bjoern: wrk saw no request answered"]
 
 
 def test_cpu_time_of_reaped_children_counts() -> None:
@@ -105,9 +121,40 @@ def test_cpu_time_of_reaped_children_counts() -> None:
     with process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"reaped\n"
-        assert module("measure").session_cpu_seconds(process.pid) >= 0.45
+        assert module("processes").session_cpu_seconds(process.pid) >= 0.45
         process.kill()
-    assert module("measure").session_cpu_seconds(process.pid) == 0
+    assert module("processes").session_cpu_seconds(process.pid) == 0
+
+
+def test_cpu_time_of_the_living_counts_to_the_microsecond() -> None:
+    before = module("processes")._cpu_seconds(os.getpid())
+    end = time.process_time() + 0.005  # less than a clock tick
+    while time.process_time() < end:
+        pass
+    assert module("processes")._cpu_seconds(os.getpid()) - before >= 0.004
+
+
+def test_connections_are_counted_at_the_server_end() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            accepted, _ = listener.accept()
+            with accepted:
+                held = module("processes").connections_held(os.getsid(0), port)
+    assert held[os.getpid()] == 1
+
+
+def test_memory_of_a_session() -> None:
+    assert module("processes").session_pss_kib(os.getsid(0)) > 1000
+
+
+def test_an_idle_connection_that_was_closed_is_noticed() -> None:
+    here, there = socket.socketpair()
+    with here:
+        module("memory")._refuse_closed([here])
+        there.close()
+        with pytest.raises(module("commands").BenchError, match="1 of 1 idle"):
+            module("memory")._refuse_closed([here])
 
 
 class Wrong(BaseHTTPRequestHandler):
@@ -135,8 +182,8 @@ def wrong_server() -> Iterator[int]:
 
 def test_wrong_answers_are_refused(wrong_server: int) -> None:
     hello = module("workloads").BY_NAME["hello"]
-    with pytest.raises(module("environment").BenchError, match="wrong answer"):
-        module("measure").check_answer(wrong_server, hello)
+    with pytest.raises(module("commands").BenchError, match="wrong answer"):
+        module("answers").ask_once(wrong_server, hello)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +199,7 @@ def test_lost_answers_are_refused(counts: dict[str, int], complaint: str) -> Non
     good = {"requests": 1, "received": 99}
     good |= dict.fromkeys(("connect", "read", "write", "status", "timeout"), 0)
     hello = module("workloads").BY_NAME["hello"]
-    measure = module("measure")
-    measure.refuse_errors(good, hello)
-    with pytest.raises(module("environment").BenchError, match=complaint):
-        measure.refuse_errors({**good, **counts}, hello)
+    wrk = module("wrk")
+    wrk.refuse_errors(good, hello)
+    with pytest.raises(module("commands").BenchError, match=complaint):
+        wrk.refuse_errors({**good, **counts}, hello)

@@ -1,0 +1,110 @@
+"""How long a request takes at a rate that the server can bear, as its clients feel it.
+
+First wrk finds each server's saturation, the requests per second of one CPU at 64 connections.
+Then ``openload`` asks at two fixed rates: half of the server's own saturation, which is how a busy
+server should run, and one rate for all, half of the slowest server's saturation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+import workloads
+from answers import warm_up
+from commands import output
+from machine import pinned_to
+from processes import running
+from sections import Record, Stage, Step, in_turns
+from servers import Server
+from speed import START_SECONDS
+from wrk import Load, run_wrk
+
+# Not gunicorn's sync worker, which closes every connection; not the pure-Python variants.
+SERVERS = (
+    "greenuni-sync",
+    "greenuni-threads",
+    "bjoern",
+    "granian-wsgi",
+    "gunicorn-gthread",
+    "waitress",
+    "greenuni-uvloop",
+    "greenuni-asyncio",
+    "granian-asgi",
+    "uvicorn-httptools",
+    "uvicorn-h11",
+    "gunicorn-asgi",
+    "gunicorn-uvicorn",
+    "hypercorn",
+)
+SATURATION_SECONDS = 1
+RATE_SECONDS = 2.0
+HELLO = workloads.BY_NAME["hello"]
+
+
+@dataclass
+class Rates:
+    """Requests per second, found on the way."""
+
+    saturation: dict[str, float] = field(default_factory=dict)  # by the server's name
+
+    def common(self) -> float:
+        """Half of what the slowest server can do."""
+        return min(self.saturation.values()) / 2
+
+
+def steps(stage: Stage) -> Iterator[Step]:
+    """The saturation of each, then rounds of both rates for each."""
+    rates = Rates()
+    servers = stage.options.chosen(SERVERS)
+    for server in servers:
+        yield Step(
+            label=f"saturation of {server.name}",
+            seconds=START_SECONDS + SATURATION_SECONDS,
+            measure=partial(_saturation, server, rates, stage),
+        )
+    for number in range(stage.options.rounds):
+        for server in in_turns(servers, number):
+            yield Step(
+                label=f"round {number + 1} latency of {server.name}",
+                seconds=START_SECONDS + 2 * RATE_SECONDS,
+                measure=partial(_latencies, server, rates, stage),
+            )
+
+
+def _saturation(server: Server, rates: Rates, stage: Stage) -> list[Record]:
+    load = Load(stage.wrk, stage.cpus.load, SATURATION_SECONDS, stage.options.connections)
+    with running(server, HELLO, stage.bench, stage.cpus.server) as process:
+        warm_up(process.port, HELLO)
+        result = run_wrk(process.port, HELLO, load)
+    rates.saturation[server.name] = result["requests"] / result["microseconds"] * 1e6
+    return []
+
+
+def _latencies(server: Server, rates: Rates, stage: Stage) -> list[Record]:
+    """Two records: ``own`` and ``common``. A server without a saturation has none."""
+    if server.name not in rates.saturation:
+        return []
+    saturation = rates.saturation[server.name]
+    with running(server, HELLO, stage.bench, stage.cpus.server) as process:
+        warm_up(process.port, HELLO)
+        return [
+            {
+                "server": server.name,
+                "kind": kind,
+                "rate": round(rate),
+                "saturation": round(saturation),
+                **_open_loop(process.port, rate, stage),
+            }
+            for kind, rate in (("own", saturation / 2), ("common", rates.common()))
+        ]
+
+
+def _open_loop(port: int, rate: float, stage: Stage) -> dict[str, float]:
+    """Quantiles in microseconds. Raises ``BenchError`` when an answer is wrong or missing."""
+    arguments = [str(port), f"{rate:.0f}", str(RATE_SECONDS), str(stage.options.connections)]
+    with pinned_to(stage.cpus.load):
+        printed: dict[str, float] = json.loads(output([stage.openload, *arguments]))
+    return printed

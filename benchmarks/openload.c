@@ -1,0 +1,162 @@
+/* An open-loop HTTP/1.1 client: requests are due at times that do not depend on the answers.
+ *
+ *     openload PORT REQUESTS_PER_SECOND SECONDS CONNECTIONS
+ *
+ * wrk sends the next request when the last is answered, so a server that stalls is simply asked
+ * less, and the requests that would have suffered are never sent. Here they stay due: a latency is
+ * counted from the moment at which a request was due, also when all connections were busy then.
+ * The gaps are exponential (independent users), from one seed, so every server sees the same ones.
+ * The loop never sleeps; it has a CPU of its own. What falls due in the first tenth of the time is
+ * sent but not counted. Prints one line of JSON; exits with 1 and a sentence when an answer is not
+ * a 200 with a Content-Length, a connection is closed or answers are missing two seconds after the end.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <math.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BUFFER 8192
+#define PATIENCE 2000000000LL /* ns */
+
+typedef int64_t ns;
+
+struct connection {
+    int fd;
+    ns due;
+    size_t filled;
+    char answer[BUFFER + 1];
+};
+
+static const char request[] = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+
+static void fail(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    exit(1);
+}
+
+static ns now(void) {
+    struct timespec moment;
+    clock_gettime(CLOCK_MONOTONIC, &moment);
+    return moment.tv_sec * 1000000000LL + moment.tv_nsec;
+}
+
+static int connect_to(int port) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
+        fail("cannot connect: %m");
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
+}
+
+/* The times at which requests are due, ns after the start. */
+static ns *schedule(double rate, size_t count) {
+    ns *due = malloc(count * sizeof *due);
+    double moment = 0;
+    srand48(1);
+    for (size_t i = 0; i < count; i++) {
+        moment -= log(1 - drand48()) / rate * 1e9;
+        due[i] = (ns)moment;
+    }
+    return due;
+}
+
+static void ask(struct connection *connection, ns due) {
+    connection->due = due;
+    connection->filled = 0;
+    if (send(connection->fd, request, sizeof request - 1, MSG_NOSIGNAL) != sizeof request - 1)
+        fail("cannot send: %m");
+}
+
+/* Reads what has come; tells whether the answer is there as a whole. */
+static int answered(struct connection *connection) {
+    ssize_t got = recv(connection->fd, connection->answer + connection->filled,
+                       BUFFER - connection->filled, 0);
+    if (got <= 0)
+        fail(got == 0 ? "the server closed a connection" : "cannot receive: %m");
+    connection->filled += (size_t)got;
+    connection->answer[connection->filled] = 0;
+    char *end = strstr(connection->answer, "\r\n\r\n");
+    if (end == NULL)
+        return 0;
+    char *length = strcasestr(connection->answer, "\r\nContent-Length:");
+    if (strncmp(connection->answer, "HTTP/1.1 200 ", 13) != 0 || length == NULL || length > end)
+        fail("not a 200 with a Content-Length: %.60s", connection->answer);
+    size_t whole = (size_t)(end + 4 - connection->answer) + strtoul(length + 17, NULL, 10);
+    if (connection->filled > whole || whole > BUFFER)
+        fail("an answer is longer than expected");
+    return connection->filled == whole;
+}
+
+static int by_size(const void *left, const void *right) {
+    ns a = *(const ns *)left, b = *(const ns *)right;
+    return (a > b) - (a < b);
+}
+
+static double quantile(const ns *sorted, size_t count, double share) {
+    return (double)sorted[(size_t)(share * (double)(count - 1))] / 1000;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 5)
+        fail("usage: openload PORT REQUESTS_PER_SECOND SECONDS CONNECTIONS");
+    double rate = atof(argv[2]);
+    int port = atoi(argv[1]), connections = atoi(argv[4]), poller = epoll_create1(0);
+    size_t total = (size_t)(rate * atof(argv[3])), asked = 0, done = 0, counted = 0;
+    if (total < 100 || connections < 1)
+        fail("too few requests or connections");
+    struct connection *all = calloc((size_t)connections, sizeof *all);
+    struct connection **idle = malloc((size_t)connections * sizeof *idle); /* a ring, so that all are used */
+    struct epoll_event events[256];
+    ns *due = schedule(rate, total), *latency = malloc(total * sizeof *latency);
+    size_t first = total / 10, idle_from = 0, idle_count = (size_t)connections;
+    for (int i = 0; i < connections; i++) {
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[i]};
+        all[i].fd = connect_to(port);
+        epoll_ctl(poller, EPOLL_CTL_ADD, all[i].fd, &event);
+        idle[i] = &all[i];
+    }
+    ns start = now(), count_from = due[first], end = due[total - 1] + PATIENCE;
+    while (done < total) {
+        ns moment = now() - start;
+        if (moment > end)
+            fail("%zu of %zu requests are not answered", total - done, total);
+        while (asked < total && due[asked] <= moment && idle_count > 0) {
+            ask(idle[idle_from], due[asked++]);
+            idle_from = (idle_from + 1) % (size_t)connections;
+            idle_count--;
+        }
+        int ready = epoll_wait(poller, events, 256, 0);
+        for (int i = 0; i < ready; i++) {
+            struct connection *connection = events[i].data.ptr;
+            if (!answered(connection))
+                continue;
+            if (connection->due >= count_from)
+                latency[counted++] = now() - start - connection->due;
+            idle[(idle_from + idle_count++) % (size_t)connections] = connection;
+            done++;
+        }
+    }
+    qsort(latency, counted, sizeof *latency, by_size);
+    printf("{\"requests\": %zu, \"p50\": %.1f, \"p90\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f}\n",
+           counted, quantile(latency, counted, 0.5), quantile(latency, counted, 0.9),
+           quantile(latency, counted, 0.99), quantile(latency, counted, 0.999),
+           quantile(latency, counted, 1));
+    return 0;
+}

@@ -34,7 +34,6 @@ from greenuni.http import (
     ConnectionClosed,
     Data,
     EndOfMessage,
-    InformationalResponse,
     Request,
 )
 from greenuni.http import Connection as Wire
@@ -280,7 +279,7 @@ class Connection:
     def ask_for_body(self) -> None:
         self._resume_reading()
         if self._wire.they_are_waiting_for_100_continue:
-            self.write(self._wire.send(InformationalResponse(100)))
+            self.write(self._wire.send_continue())
             self._read_clock.wait_for_body(time.monotonic())
 
     def response_ended(self) -> None:

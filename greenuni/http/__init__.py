@@ -1,6 +1,7 @@
 """The wire: HTTP/1.1 without I/O, and every policy about it (docs/design.md, docs/wire.md)."""
 
 from greenuni.http.connection import Connection
+from greenuni.http.engine import EngineChoice, choose_engine
 from greenuni.http.events import (
     CLOSED,
     DONE,
@@ -14,8 +15,6 @@ from greenuni.http.events import (
     ConnectionClosed,
     Data,
     EndOfMessage,
-    InformationalResponse,
-    Response,
     Signal,
 )
 from greenuni.http.framing import Framing
@@ -41,15 +40,15 @@ __all__ = [
     "ConnectionClosed",
     "Data",
     "EndOfMessage",
+    "EngineChoice",
     "Framing",
-    "InformationalResponse",
     "Limits",
     "Request",
     "Responder",
     "ResponderState",
-    "Response",
     "Signal",
     "State",
     "TrustedProxies",
+    "choose_engine",
     "error_content",
 ]

@@ -8,67 +8,77 @@ where both sides stand, and that nothing is read behind a fault or past the mess
 
 from __future__ import annotations
 
-import re
-
-from greenuni.errors import LocalProtocolError, RemoteProtocolError
+from greenuni.errors import RemoteProtocolError
 from greenuni.http.chunked import ChunkedGuard
-from greenuni.http.engine import Engine, EngineChoice, choose_engine, new_engine
-from greenuni.http.events import (
-    ConnectionClosed,
-    Data,
-    EndOfMessage,
-    InformationalResponse,
-    Response,
-    Signal,
-)
+from greenuni.http.engine import EngineChoice, choose_engine
+from greenuni.http.events import ConnectionClosed, Data, EndOfMessage, Signal
+from greenuni.http.framing import status_line
 from greenuni.http.limits import Limits
+from greenuni.http.message import Message
 from greenuni.http.refusal import error_response
-from greenuni.http.request import Request, read_request
-from greenuni.http.responder import Responder
+from greenuni.http.request import Request
 from greenuni.http.section import SectionGuard
-from greenuni.http.states import Sides, State, Step
+from greenuni.http.states import (
+    BREAK,
+    END,
+    EOF,
+    FAULT,
+    HEAD,
+    IDLE,
+    INTERIM,
+    REFUSAL,
+    REQUEST,
+    REQUEST_END,
+    SEND_BODY,
+    WHOLE_REQUEST,
+    Sides,
+)
 
 Event = Request | Data | EndOfMessage | ConnectionClosed
-SendEvent = InformationalResponse | Response | Data | EndOfMessage
+
+_NEED_DATA, _PAUSED = Signal.NEED_DATA, Signal.PAUSED
 
 
-class Connection:
-    """The state of one connection. Not thread-safe: whoever owns the socket owns this."""
+class Connection(Sides):
+    """The state of one connection. Not thread-safe: whoever owns the socket owns this.
+
+    ``engine`` reads its requests and writes its responses. The client may wait for 100 Continue
+    and not send its body before it (RFC 9110 10.1.1): ``they_are_waiting_for_100_continue``.
+    """
 
     __slots__ = (
+        "_ahead",
         "_buffer",
         "_chunked_guard",
-        "_engine",
         "_eof",
-        "_expects_continue",
         "_fault",
         "_head_guard",
         "_limits",
+        "_message",
         "_remaining",
         "_request",
-        "_responder",
-        "_sides",
         "engine",
+        "they_are_waiting_for_100_continue",
     )
 
     def __init__(self, limits: Limits, engine: EngineChoice | None = None) -> None:
-        self.engine = engine or choose_engine()
+        super().__init__()
+        self.engine = (engine or choose_engine()).engine
         self._limits = limits
         self._buffer = bytearray()
         self._eof = False
-        self._sides = Sides()
         self._fault: RemoteProtocolError | None = None
-        self._head_guard = SectionGuard(limits, has_request_line=True)
+        self._head_guard: SectionGuard | None = None  # of a head that comes in pieces
         self._forget_message()
 
     def _forget_message(self) -> None:
         """Nothing of one message may colour the next."""
+        self._ahead: Request | None = None  # read by ``take``, and not told of yet
         self._request: Request | None = None
-        self._responder: Responder | None = None  # of ``send``
-        self._engine: Engine | None = None
+        self._message: Message | None = None  # reads a chunked body
         self._chunked_guard: ChunkedGuard | None = None
         self._remaining = 0  # octets of a counted body that have not come
-        self._expects_continue = False
+        self.they_are_waiting_for_100_continue = False
 
     def __repr__(self) -> str:
         eof = " eof" if self._eof else ""
@@ -76,14 +86,6 @@ class Connection:
             f"<Connection our_state={self.our_state!r} their_state={self.their_state!r}"
             f" buffered={len(self._buffer)}{eof}>"
         )
-
-    @property
-    def our_state(self) -> State:
-        return self._sides.ours
-
-    @property
-    def their_state(self) -> State:
-        return self._sides.theirs
 
     @property
     def trailing_data(self) -> tuple[bytes, bool]:
@@ -95,11 +97,6 @@ class Connection:
         """Whether octets were received that no event has told of."""
         return len(self._buffer) > 0
 
-    @property
-    def they_are_waiting_for_100_continue(self) -> bool:
-        """Whether the body will not come before we answer (RFC 9110 10.1.1)."""
-        return self._expects_continue and not self._buffer
-
     # Reading
 
     def receive_data(self, data: bytes) -> None:
@@ -110,6 +107,8 @@ class Connection:
             raise RuntimeError("data received after EOF")
         elif self._fault is None:
             self._buffer += data
+            if self.their_state is SEND_BODY:
+                self.they_are_waiting_for_100_continue = False
 
     def take(self, data: bytes) -> Request | None:
         """As ``receive_data``; the request, if ``data`` begin with a whole one between requests.
@@ -117,29 +116,24 @@ class Connection:
         Its content is then in ``Request.body`` and no further event tells of it. None when there is
         anything else, which ``next_event`` explains.
         """
-        fresh = not self._buffer and self._sides.theirs is State.IDLE
+        if self.their_state is IDLE and self._head_guard is None:
+            if not self._buffer and not self._eof:
+                request = self.engine.recognise(data, self._limits)
+                if request is not None:
+                    if request.body is not None:
+                        self._take_whole(request, data)
+                        return request
+                    self._ahead = request
         self.receive_data(data)
-        if not fresh or not self._is_whole_counted_request():
-            return None
-        try:
-            request = self.next_event()
-        except RemoteProtocolError:
-            return None  # next_event raises it again
-        assert isinstance(request, Request), "a whole request is there"
-        content = self.next_event() if request.content_length else None
-        request.body = content.data if isinstance(content, Data) else b""
-        self.next_event()  # EndOfMessage
-        return request
+        return None
 
-    def _is_whole_counted_request(self) -> bool:
-        end = self._buffer.find(b"\r\n\r\n") + 4
-        if end < 4 or self._buffer.startswith(b"\r\n"):
-            return False
-        text = bytes(self._buffer[:end]).lower()
-        if b"\r\ntransfer-encoding:" in text:
-            return False
-        length = re.search(rb"\r\ncontent-length:[ \t]*([0-9]{1,19})[ \t]*\r\n", text)
-        return len(self._buffer) - end >= (int(length[1]) if length else 0)
+    def _take_whole(self, request: Request, data: bytes) -> None:
+        if request.size < len(data):
+            self._buffer += memoryview(data)[request.size :]
+        self._request = request
+        self.advance(WHOLE_REQUEST)
+        if not request.keep_alive:
+            self.disable_persistence()
 
     def next_event(self) -> Event | Signal:
         """The next event, or NEED_DATA or PAUSED.
@@ -153,56 +147,69 @@ class Connection:
             event = self._read()
             if event is not None:
                 return event
-            return self._read_eof() if self._eof else Signal.NEED_DATA
+            return self._read_eof() if self._eof else _NEED_DATA
         except RemoteProtocolError as error:
             self._fault = error
-            self._sides.take(Step.FAULT)
+            self.advance(FAULT)
             self._buffer.clear()
             raise
 
     def _read(self) -> Event | Signal | None:
-        theirs = self._sides.theirs
-        if theirs is State.IDLE:
+        if self.their_state is IDLE:
             return self._read_head()
-        if theirs is State.SEND_BODY:
+        if self.their_state is SEND_BODY:
             return self._read_body()
-        return Signal.PAUSED if self._buffer else None
+        return _PAUSED if self._buffer else None
 
     def _read_eof(self) -> ConnectionClosed:
-        theirs = self._sides.theirs
-        if theirs is State.SEND_BODY or (theirs is State.IDLE and self._buffer):
+        if self.their_state is SEND_BODY or (self.their_state is IDLE and self._buffer):
             raise RemoteProtocolError("The client closed the connection within a request.")
-        self._sides.take(Step.EOF)
+        self.advance(EOF)
         return ConnectionClosed()
 
     def _read_head(self) -> Request | None:
+        request = self._ahead
+        if request is not None:
+            del self._buffer[: request.size]
+        else:
+            request = self._read_guarded_head()
+            if request is None:
+                return None
+        self._request = request
+        self._remaining = request.content_length or 0
+        self.they_are_waiting_for_100_continue = (
+            request.expect_continue and request.has_body and not self._buffer
+        )
+        self.advance(REQUEST)
+        if not request.keep_alive:
+            self.disable_persistence()
+        return request
+
+    def _read_guarded_head(self) -> Request | None:
+        if self._head_guard is None:
+            self._head_guard = SectionGuard(self._limits, has_request_line=True)
         head = self._head_guard.take(self._buffer)
         if not head:
             return None
-        self._engine = new_engine()
-        request = self._request = read_request(head, self._engine, self._limits)
-        if request.chunked:
+        self._head_guard = None
+        request, self._message = self.engine.read_head(head, self._limits)
+        if self._message is not None:
             self._chunked_guard = ChunkedGuard(self._limits)
-        self._remaining = request.content_length or 0
-        self._expects_continue = request.expect_continue and request.has_body
-        self._sides.take(Step.REQUEST)
-        if not request.keep_alive:
-            self._sides.disable_persistence()
         return request
 
     def _read_body(self) -> Data | EndOfMessage | None:
-        if self._chunked_guard is not None:
-            return self._read_chunked_body(self._chunked_guard)
+        if self._message is not None:
+            return self._read_chunked_body(self._message)
         if self._remaining == 0:
-            return self._end_message(EndOfMessage())
+            self.advance(REQUEST_END)
+            return EndOfMessage()
         if not self._buffer:
             return None
-        self._expects_continue = False
-        data = self._take(self._remaining)
+        data = self._cut(self._remaining)
         self._remaining -= len(data)
         return Data(data)
 
-    def _take(self, count: int) -> bytes:
+    def _cut(self, count: int) -> bytes:
         """Cut at most ``count`` octets from the front of the buffer."""
         if len(self._buffer) <= count:
             data = bytes(self._buffer)
@@ -212,29 +219,24 @@ class Connection:
             del self._buffer[:count]
         return data
 
-    def _read_chunked_body(self, guard: ChunkedGuard) -> Data | EndOfMessage | None:
-        assert self._engine is not None, "a body is read after its head"
-        if self._buffer:
-            self._expects_continue = False
+    def _read_chunked_body(self, message: Message) -> Data | EndOfMessage | None:
+        guard = self._chunked_guard
+        assert guard is not None, "what reads chunks comes with their guard"
         while good := guard.take(self._buffer):
-            event = self._engine.read_chunked(good)
+            event = message.read_chunked(good)
             if isinstance(event, EndOfMessage):
-                return self._end_message(event)
+                self._message = None
+                self.advance(REQUEST_END)
             if event is not None:
                 return event
         return None
 
-    def _end_message(self, event: EndOfMessage) -> EndOfMessage:
-        self._engine = None
-        self._sides.take(Step.REQUEST_END)
-        return event
-
     def start_next_cycle(self) -> None:
         """Get ready for the next request. Raises LocalProtocolError unless both sides are DONE."""
-        self._sides.start_next_cycle()
+        super().start_next_cycle()
         self._forget_message()
 
-    # Writing; the first four are what a Responder tells (``responder.ResponseSide``)
+    # Writing; the first four are what a Responder tells
 
     def response_started(self, close: bool) -> bool:
         """A final head goes out; returns whether the connection persists after it.
@@ -243,48 +245,35 @@ class Connection:
         the body or leave it, and nobody could tell a body from the next request.
         """
         is_last = close or self.they_are_waiting_for_100_continue
-        self._sides.take(Step.HEAD)
-        self._expects_continue = False
+        self.advance(HEAD)
+        self.they_are_waiting_for_100_continue = False
         if is_last:
-            self._sides.disable_persistence()
-        return self._sides.persistent
+            self.disable_persistence()
+        return self.persistent
 
     def response_ended(self) -> None:
         """The last octet of the response goes out."""
-        self._sides.take(Step.END)
+        self.advance(END)
 
     def response_broken(self) -> None:
         """The response that was begun cannot be completed."""
-        self._sides.take(Step.BREAK)
+        self.advance(BREAK)
 
     def informational_sent(self) -> None:
         """An interim response goes out."""
-        self._sides.take(Step.INTERIM)
-        self._expects_continue = False
+        self.advance(INTERIM)
+        self.they_are_waiting_for_100_continue = False
 
-    def send(self, event: SendEvent) -> bytes:
-        """The octets of one event, as with h11; a Responder frames them. No Date is added."""
-        if isinstance(event, (Data, EndOfMessage)):
-            if self._responder is None:
-                raise LocalProtocolError("no response has been sent that this could belong to")
-            if isinstance(event, Data):
-                return b"".join(self._responder.send(event.data, more=True))
-            return b"".join(self._responder.end(event.headers))
-        if self._request is None:
-            raise LocalProtocolError(f"there is no request to answer: {self!r}")
-        responder = Responder(self, self._request)
-        if isinstance(event, InformationalResponse):
-            return responder.informational(event.status_code, event.headers)
-        responder.start(event.status_code, event.headers, event.reason, date=b"")
-        head = responder.send(b"", more=True)
-        self._responder = responder
-        return b"".join(head)
+    def send_continue(self) -> bytes:
+        """The octets of 100 Continue: send the body (RFC 9110 15.2.1)."""
+        self.informational_sent()
+        return status_line(100) + b"\r\n"
 
     def refuse(self, status: int, detail: str, date: bytes) -> bytes:
         """All octets of an error response, with which the connection ends.
 
         Raises LocalProtocolError when a response has begun, for then there is no place for it.
         """
-        self._sides.take(Step.REFUSAL)
+        self.advance(REFUSAL)
         is_head = self._request is not None and self._request.method == b"HEAD"
         return error_response(status, detail, date, wants_body=not is_head)

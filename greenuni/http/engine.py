@@ -1,31 +1,35 @@
-"""The engine: what parses everything that has a grammar.
-
-An engine reads *one* request and is thrown away, so nothing of a message can outlive it. It is
-given what the guards have let through: one whole head, then, if the body is chunked, framing that
-was checked line by line. A counted body has no grammar and does not pass through it.
-
-h11 is the reference and runs everywhere. ``choose_engine`` says what a connection uses.
-"""
+"""Which engine reads requests: the compiled one where it is built, else the reference."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple
 
-import h11
+from greenuni.http.reference import Engine
 
-from greenuni.errors import RemoteProtocolError
-from greenuni.http.events import Data, EndOfMessage, Headers
+try:
+    from greenuni.http.fast import FastEngine
+except ImportError:
+    _FAST: Engine | None = None
+else:
+    _FAST = FastEngine()
 
 ENGINE_NAMES: Final = ("auto", "h11", "fast")
 
+_NOT_BUILT = "the compiled engine is not built"
 
-@dataclass(frozen=True)
-class EngineChoice:
-    """The engine of a process. ``reason`` says why it is not the compiled one, or is empty."""
+
+class EngineChoice(NamedTuple):
+    """The engine in use. ``reason`` says why it is not the compiled one though it might be."""
 
     name: str
+    engine: Engine
     reason: str = ""
+
+
+_REFERENCE = EngineChoice("h11", Engine())
+_AUTOMATIC = EngineChoice("h11", _REFERENCE.engine, _NOT_BUILT)
+if _FAST is not None:
+    _AUTOMATIC = EngineChoice("fast", _FAST)
 
 
 def choose_engine(name: str = "auto") -> EngineChoice:
@@ -35,66 +39,8 @@ def choose_engine(name: str = "auto") -> EngineChoice:
     """
     if name not in ENGINE_NAMES:
         raise ValueError(f"{name!r} is no engine: one of {', '.join(ENGINE_NAMES)}")
-    if name == "fast":
-        raise ValueError("the compiled engine is not built")
-    return EngineChoice("h11", "the compiled engine is not built" if name == "auto" else "")
-
-
-class Engine(Protocol):
-    """Reads one request. Raises RemoteProtocolError for what it does not accept."""
-
-    def read_head(self, head: bytes) -> tuple[bytes, bytes, bytes, Headers]:
-        """Method, target, version (``b"1.1"``) and fields, their names in lower case.
-
-        ``head`` is everything up to and including the empty line.
-        """
-
-    def read_chunked(self, data: bytes) -> Data | EndOfMessage | None:
-        """What the next ``data`` of a chunked body, framing included, says.
-
-        All of its content in one event, or the end, or nothing. The guard never hands over
-        content and trailer section together.
-        """
-
-
-class H11Engine:
-    """h11, through the documented part of its interface."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self) -> None:
-        self._connection = h11.Connection(h11.SERVER)
-
-    def read_head(self, head: bytes) -> tuple[bytes, bytes, bytes, Headers]:
-        event = self._next_event(head)
-        if type(event) is not h11.Request:
-            raise RemoteProtocolError("The request is malformed.")
-        # raw_items() is many times faster than iterating over h11's Headers.
-        fields = [(name.lower(), value) for name, value in event.headers.raw_items()]
-        return event.method, event.target, event.http_version, fields
-
-    def read_chunked(self, data: bytes) -> Data | EndOfMessage | None:
-        event = self._next_event(data)
-        content: list[bytes] = []
-        while type(event) is h11.Data:
-            content.append(event.data)
-            event = self._next_event()
-        if type(event) is h11.EndOfMessage:
-            return EndOfMessage(list(event.headers))
-        return Data(b"".join(content)) if content else None
-
-    def _next_event(self, data: bytes = b"") -> object:
-        try:
-            if data:
-                self._connection.receive_data(data)
-            return self._connection.next_event()
-        except h11.RemoteProtocolError as error:
-            # h11's sentences quote what was sent; ours go back to the client and do not.
-            raise RemoteProtocolError(
-                "The request is malformed.", error.error_status_hint
-            ) from error
-
-
-def new_engine() -> Engine:
-    """An engine for the next request of a connection."""
-    return H11Engine()
+    if name == "h11":
+        return _REFERENCE
+    if name == "fast" and _FAST is None:
+        raise ValueError(_NOT_BUILT)
+    return _AUTOMATIC

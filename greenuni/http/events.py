@@ -44,23 +44,6 @@ class ConnectionClosed:
     """The peer will send nothing more, and stopped at the end of a message."""
 
 
-@dataclass(slots=True)
-class InformationalResponse:
-    """An interim response, 1xx (RFC 9110 15.2)."""
-
-    status_code: int
-    headers: Headers = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Response:
-    """The head of a final response."""
-
-    status_code: int
-    headers: Headers = field(default_factory=list)
-    reason: bytes = b""
-
-
 IDLE: Final = State.IDLE
 SEND_RESPONSE: Final = State.SEND_RESPONSE
 SEND_BODY: Final = State.SEND_BODY

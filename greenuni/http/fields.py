@@ -7,7 +7,7 @@ there (``Content-Security-Policy`` lists that end in ``"; "`` are common), and i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -28,25 +28,26 @@ _NOT_IN_TRAILERS = _HOP_BY_HOP | {b"content-length", b"host", b"trailer"}
 
 
 class ResponseFields:
-    """The fields that go out as they are, and what was noted in the others."""
+    """The lines that go out as they are, and what was noted in the other fields."""
 
-    __slots__ = ("content_length", "has_date", "has_server", "headers", "wants_close")
+    __slots__ = ("content_length", "has_date", "has_server", "lines", "wants_close")
 
-    def __init__(self, headers: Iterable[Field] = (), text: bool = False) -> None:
-        """``text`` says that the fields are str. Raises LocalProtocolError, naming the field."""
-        self.headers: Headers = []
+    def __init__(self) -> None:
+        self.lines = b""  # each with its CRLF
         self.content_length: int | None = None
         self.has_date = False
         self.has_server = False
         self.wants_close = False  # the application set Connection: close
-        for name, lowered, value in _judged(_encoded(headers) if text else headers):
-            if lowered not in _NOTED or self._note(lowered, value):
-                self.headers.append((name, value))
 
     def __repr__(self) -> str:
-        return f"<ResponseFields {self.headers!r} content_length={self.content_length}>"
+        return f"<ResponseFields {self.pairs()!r} content_length={self.content_length}>"
 
-    def _note(self, name: bytes, value: bytes) -> bool:
+    def pairs(self) -> Headers:
+        """Names and values of the fields that go out as they are."""
+        lines = self.lines.split(b"\r\n")[:-1]
+        return [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
+
+    def note(self, name: bytes, value: bytes) -> bool:
         """Remember what the field says; whether it is to go out as it is."""
         if name == b"date":
             self.has_date = True
@@ -65,9 +66,23 @@ class ResponseFields:
         return name not in _HOP_BY_HOP
 
 
+def judge_fields(headers: Iterable[Field], text: bool = False) -> ResponseFields:
+    """The fields of a response; ``text`` says that they are latin-1 strings.
+
+    Raises LocalProtocolError that names the field at fault.
+    """
+    fields = ResponseFields()
+    lines = []
+    for name, lowered, value in _judged(_encoded(headers) if text else headers):
+        if lowered not in _NOTED or fields.note(lowered, value):
+            lines.append(b"%s: %s\r\n" % (name, value))
+    fields.lines = b"".join(lines)
+    return fields
+
+
 def judge_trailers(trailers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """The trailer fields, if they are well formed and may stand there; else LocalProtocolError."""
-    judged = _judged(trailers)
+    judged = list(_judged(trailers))
     for name, lowered, _ in judged:
         if lowered in _NOT_IN_TRAILERS:
             raise LocalProtocolError(f"{_shown(name)} cannot be a trailer of the response")
@@ -90,18 +105,18 @@ def _encode_name(name: str) -> bytes:
     return name.encode("latin-1")
 
 
-def _judged(headers: Iterable[Any]) -> list[tuple[bytes, bytes, bytes]]:
+def _judged(headers: Iterable[Any]) -> Iterator[tuple[bytes, bytes, bytes]]:
     """Name, name in lower case, and value without outer white space, of every field."""
     try:
-        judged = [(name, _lower_name(name), value.strip(b" \t")) for name, value in headers]
+        for name, value in headers:
+            lowered, stripped = _lower_name(name), value.strip(b" \t")
+            if CONTROL.search(stripped):
+                raise LocalProtocolError(
+                    f"response header {_shown(name)} has a control character in its value"
+                )
+            yield name, lowered, stripped
     except (AttributeError, TypeError, ValueError) as error:
         raise LocalProtocolError("the response headers are not pairs of bytes") from error
-    for name, _, value in judged:
-        if CONTROL.search(value):
-            raise LocalProtocolError(
-                f"response header {_shown(name)} has a control character in its value"
-            )
-    return judged
 
 
 @lru_cache(maxsize=512)

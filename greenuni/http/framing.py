@@ -1,4 +1,4 @@
-"""The head of a response, and how its recipient will find the end of the content (RFC 9112 6.3).
+"""The lines of a response head, and how its recipient will find the end of the content (RFC 9112 6.3).
 
 ::
 
@@ -13,15 +13,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 
 from greenuni.errors import LocalProtocolError
 from greenuni.http.events import Headers
-from greenuni.http.fields import Field, ResponseFields
 from greenuni.http.grammar import CONTROL
-from greenuni.http.request import Request
 
 SERVER = b"greenuni"
 
@@ -49,86 +46,28 @@ class Framing(enum.Enum):
     CLOSE = "close"
 
 
-@dataclass(slots=True)
-class ResponseHead:
-    """What an application said of its response, judged; nothing of it has left yet."""
-
-    status: int
-    line: bytes  # the status line with its CRLF
-    fields: ResponseFields
-    date: bytes  # IMF-fixdate, empty for no Date field
-    close: bool  # the connection is to end with this response
-    trailers: bool  # there may be trailers
-    allows_content: bool
-    is_current: bool  # the client speaks HTTP/1.1
-
-    def choose_framing(self, is_whole: bool) -> Framing:
-        """``is_whole`` says that all of the content comes with the head."""
-        if not self.allows_content:
-            return Framing.EMPTY
-        if self.trailers and self.is_current:
-            return Framing.CHUNKED
-        if is_whole or self.fields.content_length is not None:
-            return Framing.LENGTH
-        return Framing.CHUNKED if self.is_current else Framing.CLOSE
-
-    def render(self, framing: Framing, length: int | None, persistent: bool) -> bytes:
-        """The octets of the head. ``length`` is that of content that is whole, else None."""
-        fields = self.fields
-        lines = [self.line, render_fields(fields.headers)]
-        if self.date and not fields.has_date:
-            lines.append(b"Date: %s\r\n" % self.date)
-        if not fields.has_server:
-            lines.append(b"Server: %s\r\n" % SERVER)
-        if framing is Framing.CHUNKED:
-            lines.append(b"Transfer-Encoding: chunked\r\n")
-        elif (announced := self._announced_length(framing, length)) is not None:
-            lines.append(b"Content-Length: %d\r\n" % announced)
-        if not persistent:
-            lines.append(b"Connection: close\r\n")
-        lines.append(b"\r\n")
-        return b"".join(lines)
-
-    def _announced_length(self, framing: Framing, length: int | None) -> int | None:
-        """The value of Content-Length; None for no such field (RFC 9110 8.6)."""
-        if self.status == 204:
-            return None
-        if self.status == 205:
-            return 0
-        if self.fields.content_length is not None:
-            return self.fields.content_length
-        if framing is Framing.EMPTY and (self.status == 304 or not length):
-            # What a GET would have had is known only when HEAD was answered as if it were one.
-            return None
-        return length
+# Bound once: before Python 3.12, finding a member through its class is a call.
+EMPTY, LENGTH, CHUNKED, CLOSE = Framing
 
 
-def judge_head(
-    request: Request,
-    status: int,
-    headers: Iterable[Field],
-    reason: bytes,
-    date: bytes,
-    close: bool,
-    trailers: bool,
-    text: bool,
-) -> ResponseHead:
-    """The head of a final response to ``request``. Raises LocalProtocolError."""
-    if not 200 <= status <= 999:
-        raise LocalProtocolError(f"{status!r} is not the status of a final response")
-    fields = ResponseFields(headers, text)
-    return ResponseHead(
-        status=status,
-        line=status_line(status, reason),
-        fields=fields,
-        date=date,
-        close=close or fields.wants_close,
-        trailers=trailers,
-        allows_content=request.method != b"HEAD" and status not in _WITHOUT_CONTENT,
-        is_current=request.http_version == b"1.1",
-    )
+def has_content(status: int) -> bool:
+    """Whether a response with that status may have content (RFC 9110 15.3.5, 15.3.6, 15.4.5)."""
+    return status not in _WITHOUT_CONTENT
 
 
+def announced_length(status: int, declared: int | None, known: int | None) -> int | None:
+    """The value of Content-Length, None for no such field (RFC 9110 8.6).
+
+    ``declared`` by the application; ``known`` because all of the content comes with the head.
+    """
+    if status == 204:
+        return None
+    if status == 205:
+        return 0
+    return known if declared is None else declared
+
+
+@lru_cache(maxsize=256)
 def status_line(status: int, reason: bytes = b"") -> bytes:
     """``HTTP/1.1 200 OK`` and CRLF, with the standard phrase unless ``reason`` is given."""
     if not reason:
@@ -141,3 +80,16 @@ def status_line(status: int, reason: bytes = b"") -> bytes:
 def render_fields(headers: Headers) -> bytes:
     """Field lines, each with its CRLF."""
     return b"".join([b"%s: %s\r\n" % item for item in headers])
+
+
+@lru_cache(maxsize=4)
+def date_and_server(date: bytes, has_date: bool, has_server: bool) -> bytes:
+    """The lines of both fields, but for what the application gave. No Date if ``date`` is empty."""
+    date_line = b"Date: %s\r\n" % date if date and not has_date else b""
+    return date_line if has_server else b"%sServer: %s\r\n" % (date_line, SERVER)
+
+
+@lru_cache(maxsize=1024)
+def length_line(length: int) -> bytes:
+    """The line of Content-Length."""
+    return b"Content-Length: %d\r\n" % length

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 # A whole head or trailer section, whatever the settings say: 0 switches a setting off, not this.
@@ -31,18 +30,28 @@ class LimitSettings(Protocol):
     def limit_request_body(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
 class Limits:
     """Sizes in bytes without the CRLF of a line; 0 stands for the largest that is possible.
 
-    ``fields`` is a count, for the header section and again for a trailer section. As with
-    gunicorn, one above FIELDS_MAXIMUM is FIELDS_MAXIMUM.
+    One above that is that. ``fields`` is a count, for the header section and again for a trailer
+    section.
     """
 
-    request_line: int = 4094
-    fields: int = 100
-    field_size: int = 8190
-    body: int = 2147483648
+    __slots__ = ("body", "field_size", "fields", "request_line")
+
+    def __init__(
+        self,
+        request_line: int = 4094,
+        fields: int = 100,
+        field_size: int = 8190,
+        body: int = 2147483648,
+    ) -> None:
+        if min(request_line, fields, field_size, body) < 0:
+            raise ValueError("a limit cannot be negative")
+        self.request_line = _limited(request_line, SECTION_MAXIMUM)
+        self.fields = _limited(fields, FIELDS_MAXIMUM)
+        self.field_size = _limited(field_size, SECTION_MAXIMUM)
+        self.body = _limited(body, LENGTH_MAXIMUM)
 
     @classmethod
     def of(cls, settings: LimitSettings) -> Limits:
@@ -54,13 +63,12 @@ class Limits:
             body=settings.limit_request_body,
         )
 
-    def __post_init__(self) -> None:
-        if min(self.request_line, self.fields, self.field_size, self.body) < 0:
-            raise ValueError(f"a limit cannot be negative: {self!r}")
-        self._set("request_line", self.request_line or SECTION_MAXIMUM)
-        self._set("fields", min(self.fields or FIELDS_MAXIMUM, FIELDS_MAXIMUM))
-        self._set("field_size", self.field_size or SECTION_MAXIMUM)
-        self._set("body", self.body or LENGTH_MAXIMUM)
+    def __repr__(self) -> str:
+        return (
+            f"<Limits request_line={self.request_line} fields={self.fields}"
+            f" field_size={self.field_size} body={self.body}>"
+        )
 
-    def _set(self, name: str, value: int) -> None:
-        object.__setattr__(self, name, value)
+
+def _limited(limit: int, maximum: int) -> int:
+    return min(limit or maximum, maximum)

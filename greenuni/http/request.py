@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from greenuni.errors import RemoteProtocolError
-from greenuni.http.engine import Engine
 from greenuni.http.events import Headers
 from greenuni.http.grammar import HOST, LENGTH, TOKEN_TEXT
 from greenuni.http.limits import Limits
+from greenuni.http.message import Message
 from greenuni.http.target import parse_target
 
 _CODINGS = re.compile(TOKEN_TEXT + rb"(?:[ \t]*,[ \t]*" + TOKEN_TEXT + rb")*")
@@ -32,40 +31,22 @@ _EXPECT = b"\r\nexpect:"
 _CONNECTION = b"\r\nconnection:"
 
 
-@dataclass(slots=True)
-class Request:
-    """One request head, judged. Attributes as in h11, and what the policy found.
+class Fields:
+    """The header fields of one request: a list, or what can make one when somebody asks."""
 
-    ``headers`` have lower-case names and values without outer white space, in the order in which
-    they came. With a target in absolute form ``host`` is the target's authority (RFC 9112 3.2.2).
-    """
+    __slots__ = ("_pairs",)
 
-    method: bytes
-    target: bytes  # as sent
-    http_version: bytes  # b"1.1" or b"1.0"
-    headers: Headers
-    raw_path: bytes  # percent-encoded, without query; b"*" for OPTIONS *
-    path: bytes  # percent-decoded
-    query: bytes  # after "?", without it
-    content_length: int | None  # None when chunked, 0 when there is no body
-    chunked: bool
-    expect_continue: bool
-    keep_alive: bool
-    body: bytes | None = None  # the whole content when ``Connection.take`` returned the request
+    def __init__(self, pairs: Headers) -> None:
+        self._pairs = pairs
 
-    @property
-    def has_body(self) -> bool:
-        """Whether any octet of a body may follow the head."""
-        return self.content_length != 0
+    def pairs(self) -> Headers:
+        """``Request.headers``."""
+        return self._pairs
 
     def add_variables(self, environ: dict[str, Any], names: Mapping[bytes, str]) -> None:
-        """Put the fields into a WSGI environ, values as latin-1 text (PEP 3333).
-
-        ``names`` maps field names in lower case to variables, "" for what is left out. Fields of
-        one variable are joined, as if they had been one (RFC 9110 5.3, RFC 6265 5.4 for cookies).
-        """
+        """``Request.add_variables``."""
         repeated: dict[str, list[str]] = {}
-        for name, value in self.headers:
+        for name, value in self._pairs:
             variable = names[name]
             if not variable:
                 continue
@@ -77,40 +58,111 @@ class Request:
         for variable, values in repeated.items():
             environ[variable] = ("; " if variable == "HTTP_COOKIE" else ",").join(values)
 
+
+class Request:
+    """One request head, judged. Attributes as in h11, and what the policy found.
+
+    ::
+
+        method          b"GET"
+        target          as sent
+        http_version    b"1.1" or b"1.0"
+        raw_path        percent-encoded, without query; b"*" for OPTIONS *
+        path            percent-decoded
+        query           after "?", without it
+        content_length  None when chunked, 0 when there is no body
+        chunked         whether the body comes in chunks
+        has_body        whether any octet of a body may follow the head
+        expect_continue whether the client may wait for 100 Continue
+        keep_alive      whether the connection may go on after it
+        body            the whole content, when ``Connection.take`` returned the request, else None
+        size            octets that were read of it: of the head, and of the body if that is here
+    """
+
+    __slots__ = (
+        "body",
+        "chunked",
+        "content_length",
+        "expect_continue",
+        "fields",
+        "has_body",
+        "http_version",
+        "keep_alive",
+        "method",
+        "path",
+        "query",
+        "raw_path",
+        "size",
+        "target",
+    )
+
+    def __init__(self, method: bytes, target: bytes, http_version: bytes, fields: Fields) -> None:
+        self.method = method
+        self.target = target
+        self.http_version = http_version
+        self.fields = fields
+        self.raw_path = self.path = self.query = b""
+        self.content_length: int | None = 0
+        self.chunked = False
+        self.has_body = False
+        self.expect_continue = False
+        self.keep_alive = False
+        self.body: bytes | None = None
+        self.size = 0
+
+    @property
+    def headers(self) -> Headers:
+        """Lower-case names, values without outer white space, in the order in which they came.
+
+        With a target in absolute form ``host`` is the target's authority (RFC 9112 3.2.2).
+        """
+        return self.fields.pairs()
+
+    def add_variables(self, environ: dict[str, Any], names: Mapping[bytes, str]) -> None:
+        """Put the fields into a WSGI environ, values as latin-1 text (PEP 3333).
+
+        ``names`` maps field names in lower case to variables, "" for what is left out. Fields of
+        one variable are joined, as if they had been one (RFC 9110 5.3, RFC 6265 5.4 for cookies).
+        """
+        self.fields.add_variables(environ, names)
+
+    def find_body(self, data: bytes) -> None:
+        """Set ``body`` if it is whole in ``data``, which begin with this request; not for chunks."""
+        end = self.size + (self.content_length or 0)
+        if len(data) >= end:
+            self.body = data[self.size : end]
+            self.size = end
+
     def __repr__(self) -> str:
         method, target = self.method.decode("ascii"), self.target.decode("ascii")
         return f"<Request {method} {target} HTTP/{self.http_version.decode('ascii')}>"
 
 
-def read_request(head: bytes, engine: Engine, limits: Limits) -> Request:
-    """Judge and parse one whole head that the guard has let through.
+def read_request(head: bytes, message: Message, limits: Limits) -> Request:
+    """Judge and parse one whole head that the guard has let through; ``message`` reads it.
 
     Raises RemoteProtocolError: 400, 413, 417 or 501.
     """
     text = head.lower()
     is_current = head[head.index(b"\r\n") - 1] == ord("1")  # HTTP/1.1 and not HTTP/1.0
     _check_single_fields(text, is_current)
-    content_length: int | None = _read_content_length(text, limits)
-    if chunked := _TRANSFER_ENCODING in text:
+    content_length = _read_content_length(text, limits)
+    chunked = _TRANSFER_ENCODING in text
+    if chunked:
         _check_transfer_encoding(text, is_current)
-        content_length = None
-    method, target, version, headers = engine.read_head(head)
-    form = parse_target(method, target)
-    if form.authority is not None:
-        headers = [(b"host", form.authority)] + [item for item in headers if item[0] != b"host"]
-    return Request(
-        method=method,
-        target=target,
-        http_version=version,
-        headers=headers,
-        raw_path=form.raw_path,
-        path=form.path,
-        query=form.query,
-        content_length=content_length,
-        chunked=chunked,
-        expect_continue=_EXPECT in text and is_current and _expects_continue(text),
-        keep_alive=is_current and not (_CONNECTION in text and _wants_close(text)),
-    )
+    method, target, version, headers = message.read_head(head)
+    raw_path, path, query, authority = parse_target(method, target)
+    if authority is not None:
+        headers = [(b"host", authority)] + [item for item in headers if item[0] != b"host"]
+    request = Request(method, target, version, Fields(headers))
+    request.raw_path, request.path, request.query = raw_path, path, query
+    request.content_length = None if chunked else content_length
+    request.chunked = chunked
+    request.has_body = chunked or content_length > 0
+    request.expect_continue = _EXPECT in text and is_current and _expects_continue(text)
+    request.keep_alive = is_current and not (_CONNECTION in text and _wants_close(text))
+    request.size = len(head)
+    return request
 
 
 def _values(text: bytes, field: bytes) -> list[bytes]:

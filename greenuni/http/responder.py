@@ -9,12 +9,24 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from typing import Protocol
 
 from greenuni.errors import LocalProtocolError
+from greenuni.http.connection import Connection
 from greenuni.http.events import Headers
 from greenuni.http.fields import Field, ResponseFields, judge_trailers
-from greenuni.http.framing import Framing, ResponseHead, judge_head, render_fields, status_line
+from greenuni.http.framing import (
+    CHUNKED,
+    CLOSE,
+    EMPTY,
+    LENGTH,
+    Framing,
+    announced_length,
+    date_and_server,
+    has_content,
+    length_line,
+    render_fields,
+    status_line,
+)
 from greenuni.http.request import Request
 
 SMALL = 16 * 1024  # octets of a chunk up to which it is copied behind its head, for one write
@@ -30,197 +42,226 @@ class ResponderState(enum.Enum):
     BROKEN = "broken"  # cannot be completed; the connection must close
 
 
-class ResponseSide(Protocol):
-    """What a Responder tells its connection; only the connection knows whether it can go on."""
-
-    def response_started(self, close: bool) -> bool:
-        """A final head goes out; returns whether the connection persists after it."""
-
-    def response_ended(self) -> None:
-        """The last octet of the response goes out."""
-
-    def response_broken(self) -> None:
-        """The response that was begun cannot be completed."""
-
-    def informational_sent(self) -> None:
-        """An interim response goes out."""
+# Bound once: before Python 3.12, finding a member through its class is a call.
+PENDING, STARTED, HEAD_SENT, ENDED, BROKEN = ResponderState
 
 
 class Responder:
-    """Frames one response. What its methods return counts as sent; write it, or close."""
+    """Frames one response. What its methods return counts as sent; write it, or close.
 
-    __slots__ = ("_connection", "_framing", "_head", "_request", "_seen", "_state", "body_bytes")
+    ``status`` is 0 before ``start``. ``wants_body`` is false when the response has no content, as
+    to HEAD: chunks are counted, not sent. ``body_bytes`` counts the octets of content sent.
+    """
 
-    def __init__(self, connection: ResponseSide, request: Request) -> None:
+    __slots__ = (
+        "_close",
+        "_connection",
+        "_date",
+        "_fields",
+        "_framing",
+        "_line",
+        "_request",
+        "_seen",
+        "_trailers",
+        "body_bytes",
+        "state",
+        "status",
+        "wants_body",
+    )
+
+    def __init__(self, connection: Connection, request: Request) -> None:
         self._connection = connection
         self._request = request
-        self._state = ResponderState.PENDING
-        self._head: ResponseHead | None = None
-        self._framing = Framing.EMPTY
+        self._fields: ResponseFields | None = None
         self._seen = 0  # octets of content that the application gave
-        self.body_bytes = 0  # octets of content sent
+        self.state = PENDING
+        self.status = 0
+        self.body_bytes = 0
+        self.wants_body = request.method != b"HEAD"
 
     def __repr__(self) -> str:
-        return f"<Responder {self._state.value} status={self.status} body_bytes={self.body_bytes}>"
-
-    @property
-    def state(self) -> ResponderState:
-        return self._state
+        return f"<Responder {self.state.value} status={self.status} body_bytes={self.body_bytes}>"
 
     @property
     def started(self) -> bool:
-        return self._state is not ResponderState.PENDING
+        return self.state is not PENDING
 
     @property
     def head_sent(self) -> bool:
         """Whether it is too late for another head."""
-        return self._state not in (ResponderState.PENDING, ResponderState.STARTED)
+        return self.state is not PENDING and self.state is not STARTED
 
     @property
     def ended(self) -> bool:
-        return self._state is ResponderState.ENDED
-
-    @property
-    def status(self) -> int:
-        """The status of the response, 0 before ``start``."""
-        return self._head.status if self._head else 0
+        return self.state is ENDED
 
     @property
     def headers(self) -> Headers:
         """The application's fields that go out as they are."""
-        return self._head.fields.headers if self._head else []
+        return self._fields.pairs() if self._fields else []
 
     @property
     def remaining(self) -> int | None:
         """Octets of content that the declared Content-Length still asks for; None without one."""
-        declared = self._head.fields.content_length if self._head else None
+        declared = self._fields.content_length if self._fields else None
         return None if declared is None else declared - self._seen
-
-    @property
-    def wants_body(self) -> bool:
-        """False when the response has no content, as to HEAD: chunks are counted, not sent."""
-        return self._head.allows_content if self._head else self._request.method != b"HEAD"
 
     def start(
         self,
         status: int,
         headers: Iterable[Field],
         reason: bytes = b"",
-        *,
-        date: bytes,
+        date: bytes = b"",
         close: bool = False,
         trailers: bool = False,
         text: bool = False,
     ) -> None:
         """Set the head, or replace it while nothing of it has left (PEP 3333, exc_info).
 
-        Names and values are bytes, or all of them latin-1 strings with ``text``.
+        Names and values are bytes, or all of them latin-1 strings with ``text``. ``date`` is an
+        IMF-fixdate, empty for no Date field. With ``close`` the connection ends with the response.
+
         Raises LocalProtocolError for what is no status, reason, field or field value; what was
         set before then stays.
         """
         self._require_no_head_sent()
-        self._head = judge_head(self._request, status, headers, reason, date, close, trailers, text)
+        if not 200 <= status <= 999:
+            raise LocalProtocolError(f"{status!r} is not the status of a final response")
+        line = status_line(status, reason)
+        fields = self._connection.engine.write_fields(headers, text)
+        self._line, self._fields, self._date = line, fields, date
+        self._close = close or fields.wants_close
+        self._trailers = trailers
         self._seen = 0
-        self._state = ResponderState.STARTED
+        self.status = status
+        self.wants_body = has_content(status) and self._request.method != b"HEAD"
+        self.state = STARTED
 
-    def send(self, chunk: bytes, more: bool) -> list[bytes]:
+    def send(self, chunk: bytes, more: bool = False) -> list[bytes]:
         """What to write for the next ``chunk``, with the head before the first one.
 
         What is small comes as one. An empty first chunk with ``more`` sends the head alone.
         Raises LocalProtocolError when the content does not fit the declared Content-Length;
         nothing of the chunk goes out then.
         """
-        return self._send(chunk, more, ())
+        return self._send(chunk, not more, b"")
 
     def end(self, trailers: Iterable[tuple[bytes, bytes]] = ()) -> list[bytes]:
         """What to write to end the response.
 
         Trailers are left out where the framing has no place for them (RFC 9110 6.5).
         """
-        return self._send(b"", False, judge_trailers(trailers) if trailers else ())
+        return self._send(b"", True, render_fields(judge_trailers(trailers)) if trailers else b"")
 
     def passthrough(self, count: int) -> list[bytes]:
         """The head of a response whose ``count`` octets of content the caller writes itself.
 
         Nothing is to be written after the head unless ``wants_body``.
         """
-        head = self._require_head()
+        self._require_started()
         self._require_no_head_sent()
-        head.trailers = False  # chunked coding would have to know where the octets are
-        self._count(head, count, is_last=True)
-        out = self._begin(head, count)
-        if head.allows_content:
+        self._trailers = False  # chunked coding would have to know where the octets are
+        self._count(count, True)
+        head = self._begin(count)
+        if self.wants_body:
             self.body_bytes = count
         self._finish()
-        return out
+        return [b"".join(head)]
 
-    def informational(self, status: int, headers: Iterable[tuple[bytes, bytes]] = ()) -> bytes:
+    def informational(self, status: int, headers: Iterable[Field] = ()) -> bytes:
         """An interim response, 1xx but 101; empty for an HTTP/1.0 client, who knows none."""
         self._require_no_head_sent()
         if not 100 <= status <= 199 or status == 101:
             raise LocalProtocolError(f"{status!r} is not the status of an interim response")
-        fields = ResponseFields(headers)
+        fields = self._connection.engine.write_fields(headers, False)
         if self._request.http_version != b"1.1":
             return b""
         self._connection.informational_sent()
-        return status_line(status) + render_fields(fields.headers) + b"\r\n"
+        return status_line(status) + fields.lines + b"\r\n"
 
-    def _send(self, chunk: bytes, more: bool, trailers: Headers | tuple[()]) -> list[bytes]:
-        head = self._require_head()
+    def _send(self, chunk: bytes, is_last: bool, trailers: bytes) -> list[bytes]:
+        self._require_started()
         count = len(chunk)
-        self._count(head, count, is_last=not more)
-        if self._state is ResponderState.STARTED:
-            out = self._begin(head, None if more else count)
-        else:
-            out = []
-        if count and head.allows_content:
-            self.body_bytes += count
-            if self._framing is Framing.CHUNKED:
-                out += (b"%x\r\n" % count, chunk, b"\r\n")
-            else:
-                out.append(chunk)
-        if not more:
-            if self._framing is Framing.CHUNKED:
-                out.append(b"0\r\n%s\r\n" % render_fields(list(trailers)))
+        self._count(count, is_last)
+        head: list[bytes] = []
+        if self.state is STARTED:
+            head = self._begin(count if is_last else None)
+        content = self._frame(chunk, count) if count and self.wants_body else []
+        if is_last:
+            if self._framing is CHUNKED:
+                content.append(b"0\r\n%s\r\n" % trailers)
             self._finish()
-        if len(out) > 1 and count <= SMALL:
-            return [b"".join(out)]
-        return out
+        if count <= SMALL:
+            head += content
+            return [b"".join(head)] if head else head
+        return [b"".join(head), *content] if head else content
 
-    def _begin(self, head: ResponseHead, length: int | None) -> list[bytes]:
-        """Choose the framing and make the head; ``length`` when all of the content is known."""
-        framing = self._framing = head.choose_framing(length is not None)
-        persistent = self._connection.response_started(head.close or framing is Framing.CLOSE)
-        self._state = ResponderState.HEAD_SENT
-        return [head.render(framing, length, persistent)]
+    def _frame(self, chunk: bytes, count: int) -> list[bytes]:
+        self.body_bytes += count
+        if self._framing is CHUNKED:
+            return [b"%x\r\n" % count, chunk, b"\r\n"]
+        return [chunk]
+
+    def _begin(self, length: int | None) -> list[bytes]:
+        """The lines of the head, now that it must be known how the content will end.
+
+        ``length`` is there when all of the content is known.
+        """
+        fields = self._fields
+        assert fields is not None, "begun after start"
+        framing = self._framing = self._choose_framing(length is not None, fields.content_length)
+        persistent = self._connection.response_started(self._close or framing is CLOSE)
+        self.state = HEAD_SENT
+        head = [self._line, fields.lines]
+        head.append(date_and_server(self._date, fields.has_date, fields.has_server))
+        if framing is CHUNKED:
+            head.append(b"Transfer-Encoding: chunked\r\n")
+        else:
+            if framing is EMPTY and (self.status == 304 or not length):
+                # What a GET would have had is known only when HEAD was answered as if it were one.
+                length = None
+            announced = announced_length(self.status, fields.content_length, length)
+            if announced is not None:
+                head.append(length_line(announced))
+        head.append(b"\r\n" if persistent else b"Connection: close\r\n\r\n")
+        return head
+
+    def _choose_framing(self, is_whole: bool, declared: int | None) -> Framing:
+        """``is_whole`` says that all of the content comes with the head."""
+        if not self.wants_body:
+            return EMPTY
+        if (is_whole or declared is not None) and not self._trailers:
+            return LENGTH
+        if self._request.http_version == b"1.1":
+            return CHUNKED
+        return LENGTH if is_whole or declared is not None else CLOSE
 
     def _finish(self) -> None:
         self._connection.response_ended()
-        self._state = ResponderState.ENDED
+        self.state = ENDED
 
-    def _count(self, head: ResponseHead, count: int, is_last: bool) -> None:
+    def _count(self, count: int, is_last: bool) -> None:
         """Hold the application to the Content-Length that it declared (RFC 9110 8.6)."""
         self._seen += count
-        declared = head.fields.content_length
-        if declared is None or not head.allows_content:
+        remaining = self.remaining
+        if remaining is None or not self.wants_body:
             return
-        if self._seen > declared:
+        if remaining < 0:
             self._break("more")
-        if is_last and self._seen < declared:
+        if is_last and remaining > 0:
             self._break("less")
 
     def _break(self, problem: str) -> None:
-        if self.head_sent:
-            self._state = ResponderState.BROKEN
+        if self.state is HEAD_SENT:
+            self.state = BROKEN
             self._connection.response_broken()
         raise LocalProtocolError(
             f"the response has {problem} content than its 'Content-Length' header says"
         )
 
-    def _require_head(self) -> ResponseHead:
-        if self._head is None or self._state in (ResponderState.ENDED, ResponderState.BROKEN):
-            raise LocalProtocolError(f"nothing can be sent: the response is {self._state.value}")
-        return self._head
+    def _require_started(self) -> None:
+        if self.state is not STARTED and self.state is not HEAD_SENT:
+            raise LocalProtocolError(f"nothing can be sent: the response is {self.state.value}")
 
     def _require_no_head_sent(self) -> None:
         if self.head_sent:

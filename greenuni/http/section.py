@@ -88,15 +88,8 @@ class SectionGuard:
         return found + 4 if found >= 0 else 0
 
     def _check_whole(self, section: bytes) -> None:
-        limits = self._limits
         matches = self._pattern.fullmatch(section) is not None
-        fields = section.count(b"\n") - 1 - self._request_lines
-        if (
-            matches
-            and fields <= limits.fields
-            and len(section) <= limits.field_size
-            and section.index(b"\r") <= limits.request_line
-        ):
+        if matches and _is_small(section, self._request_lines, self._limits):
             return
         for number, line in enumerate(section[:-4].split(b"\r\n")):
             self._check_line(number, line)
@@ -148,6 +141,20 @@ class SectionGuard:
             )
         elif size and number - self._request_lines >= limits.fields:
             raise RemoteProtocolError(f"There are more than {limits.fields} header fields.", 431)
+
+
+def is_good_head(head: bytes, limits: Limits) -> bool:
+    """Whether a whole head is well formed, and within the limits at the first glance."""
+    return _HEAD.fullmatch(head) is not None and _is_small(head, 1, limits)
+
+
+def _is_small(section: bytes, request_lines: int, limits: Limits) -> bool:
+    """Whether the limits hold for every line because they hold for the section."""
+    return (
+        section.count(b"\n") - 1 - request_lines <= limits.fields
+        and len(section) <= limits.field_size
+        and section.index(b"\r") <= limits.request_line
+    )
 
 
 def _check_request_line(line: bytes) -> None:

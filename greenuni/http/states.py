@@ -1,16 +1,17 @@
 """Where the two sides of a connection stand, and how they get on: a table, as in h11.
 
-A cycle is one request and its response. ``Sides.take`` is the only way to a new state. A step of
+A cycle is one request and its response. ``Sides.advance`` is the only way to a new state. A step of
 ours that is not in the table is illegal; one of theirs that is not changes nothing. Two rules
 follow every step:
 
 - A connection that will not persist has no DONE, only MUST_CLOSE.
-- When the peer is CLOSED or in ERROR, our side has nothing to go on to: MUST_CLOSE.
+- When the peer is CLOSED and we are IDLE, our side has nothing to go on to: MUST_CLOSE.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 
 from greenuni.errors import LocalProtocolError
 
@@ -32,71 +33,80 @@ class State(enum.Enum):
         return self.name
 
 
-class Step(enum.Enum):
-    """What happened."""
-
-    __hash__ = object.__hash__
-
-    REQUEST = "a request head came"
-    REQUEST_END = "the end of the request came"
-    EOF = "the peer closed between messages"
-    FAULT = "the peer broke HTTP"
-    INTERIM = "an interim response"
-    HEAD = "a response head"
-    END = "the end of the response"
-    BREAK = "a response that stops in the middle"
-    REFUSAL = "an error response"
+# Bound once: before Python 3.12, finding a member through its class is a call.
+IDLE, SEND_RESPONSE, SEND_BODY, DONE, MUST_CLOSE, CLOSED, ERROR = State
 
 
-_THEIRS = {
-    (State.IDLE, Step.REQUEST): State.SEND_BODY,
-    (State.SEND_BODY, Step.REQUEST_END): State.DONE,
-    (State.IDLE, Step.EOF): State.CLOSED,
-    (State.DONE, Step.EOF): State.CLOSED,
-    (State.MUST_CLOSE, Step.EOF): State.CLOSED,
-    (State.CLOSED, Step.EOF): State.CLOSED,
-    (State.IDLE, Step.FAULT): State.ERROR,
-    (State.SEND_BODY, Step.FAULT): State.ERROR,
-    (State.IDLE, Step.REFUSAL): State.MUST_CLOSE,
-    (State.SEND_BODY, Step.REFUSAL): State.MUST_CLOSE,
-}
-_OURS = {
-    (State.IDLE, Step.REQUEST): State.SEND_RESPONSE,
-    (State.SEND_RESPONSE, Step.INTERIM): State.SEND_RESPONSE,
-    (State.SEND_RESPONSE, Step.HEAD): State.SEND_BODY,
-    (State.SEND_BODY, Step.END): State.DONE,
-    (State.SEND_BODY, Step.BREAK): State.ERROR,
-    (State.IDLE, Step.REFUSAL): State.MUST_CLOSE,
-    (State.SEND_RESPONSE, Step.REFUSAL): State.MUST_CLOSE,
-}
-_OUR_STEPS = frozenset(step for _, step in _OURS)
-_LAST_STEPS = frozenset((Step.EOF, Step.FAULT, Step.BREAK, Step.REFUSAL))
+class Step:
+    """What happened, and where either side goes from where it is."""
+
+    __slots__ = ("is_last", "name", "ours", "theirs")
+
+    def __init__(
+        self,
+        name: str,
+        ours: Mapping[State, State],
+        theirs: Mapping[State, State],
+        is_last: bool = False,
+    ) -> None:
+        self.name = name
+        self.ours = dict(ours)
+        self.theirs = dict(theirs)
+        self.is_last = is_last  # the connection does not persist after it
+
+    def __repr__(self) -> str:
+        return f"<Step {self.name}>"
+
+
+_ANSWERED = {IDLE: SEND_RESPONSE}
+
+REQUEST = Step("a request head came", _ANSWERED, {IDLE: SEND_BODY})
+WHOLE_REQUEST = Step("a whole request came", _ANSWERED, {IDLE: DONE})
+REQUEST_END = Step("the end of the request came", {}, {SEND_BODY: DONE})
+EOF = Step(
+    "the peer closed between messages",
+    {},
+    {IDLE: CLOSED, DONE: CLOSED, MUST_CLOSE: CLOSED},
+    is_last=True,
+)
+FAULT = Step("the peer broke HTTP", {}, {IDLE: ERROR, SEND_BODY: ERROR}, is_last=True)
+INTERIM = Step("an interim response", {SEND_RESPONSE: SEND_RESPONSE}, {})
+HEAD = Step("a response head", {SEND_RESPONSE: SEND_BODY}, {})
+END = Step("the end of the response", {SEND_BODY: DONE}, {})
+BREAK = Step("a response that stops in the middle", {SEND_BODY: ERROR}, {}, is_last=True)
+REFUSAL = Step(
+    "an error response",
+    {IDLE: MUST_CLOSE, SEND_RESPONSE: MUST_CLOSE},
+    {IDLE: MUST_CLOSE, SEND_BODY: MUST_CLOSE},
+    is_last=True,
+)
 
 
 class Sides:
     """Both sides of one connection."""
 
-    __slots__ = ("ours", "persistent", "theirs")
+    __slots__ = ("our_state", "persistent", "their_state")
 
     def __init__(self) -> None:
-        self.theirs = State.IDLE
-        self.ours = State.IDLE
+        self.their_state = IDLE
+        self.our_state = IDLE
         self.persistent = True
 
     def __repr__(self) -> str:
-        return f"<Sides ours={self.ours!r} theirs={self.theirs!r}>"
+        return f"<Sides our_state={self.our_state!r} their_state={self.their_state!r}>"
 
-    def take(self, step: Step) -> None:
+    def advance(self, step: Step) -> None:
         """Both sides get on by ``step``. Raises LocalProtocolError where it is illegal."""
-        ours = _OURS.get((self.ours, step))
+        ours = step.ours.get(self.our_state)
         if ours is not None:
-            self.ours = ours
-        elif step in _OUR_STEPS:
-            raise LocalProtocolError(f"{step.value} cannot be sent now: {self!r}")
-        self.theirs = _THEIRS.get((self.theirs, step), self.theirs)
-        if step in _LAST_STEPS:
+            self.our_state = ours
+        elif step.ours:
+            raise LocalProtocolError(f"{step.name} cannot be sent now: {self!r}")
+        self.their_state = step.theirs.get(self.their_state, self.their_state)
+        if step.is_last:
             self.persistent = False
-        self._settle()
+        if not self.persistent:
+            self._settle()
 
     def disable_persistence(self) -> None:
         """This cycle is the last one."""
@@ -105,14 +115,12 @@ class Sides:
 
     def start_next_cycle(self) -> None:
         """From DONE and DONE to IDLE and IDLE; LocalProtocolError from anywhere else."""
-        if self.ours is not State.DONE or self.theirs is not State.DONE:
+        if self.our_state is not DONE or self.their_state is not DONE:
             raise LocalProtocolError(f"the connection cannot be used again: {self!r}")
-        self.ours = self.theirs = State.IDLE
+        self.our_state = self.their_state = IDLE
 
     def _settle(self) -> None:
-        if self.persistent:
-            return
-        if self.theirs is State.DONE:
-            self.theirs = State.MUST_CLOSE
-        if self.ours is State.DONE or (self.ours is State.IDLE and self.theirs is State.CLOSED):
-            self.ours = State.MUST_CLOSE
+        if self.their_state is DONE:
+            self.their_state = MUST_CLOSE
+        if self.our_state is DONE or (self.our_state is IDLE and self.their_state is CLOSED):
+            self.our_state = MUST_CLOSE

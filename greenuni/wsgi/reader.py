@@ -12,7 +12,6 @@ from greenuni.http import (
     Connection,
     Data,
     EndOfMessage,
-    InformationalResponse,
     Request,
 )
 from greenuni.wsgi.body import RequestBody
@@ -84,7 +83,7 @@ class RequestReader:
     def maybe_continue(self) -> bytes:
         """``100 Continue`` if the client waits for it before it sends the body, else nothing."""
         if self.wire.they_are_waiting_for_100_continue:
-            return self.wire.send(InformationalResponse(100))
+            return self.wire.send_continue()
         return b""
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The connection: order of events, states of both sides, the h11-shaped ``send``, refusals."""
+"""The connection: order of events, states of both sides, refusals, 100 Continue."""
 
 from __future__ import annotations
 
@@ -20,11 +20,9 @@ from greenuni.http import (
     ConnectionClosed,
     Data,
     EndOfMessage,
-    InformationalResponse,
     Limits,
     Request,
     Responder,
-    Response,
 )
 from tests.http.conversation import DATE, TRAILING
 
@@ -285,48 +283,30 @@ class TestRefuse:
     def test_not_after_a_head(self) -> None:
         connection = connected(GET)
         answer(connection, next_request(connection))
-        with pytest.raises(LocalProtocolError, match="ours=DONE"):
+        with pytest.raises(LocalProtocolError, match="our_state=DONE"):
             connection.refuse(500, "", DATE)
 
 
-class TestSend:
-    """Events to octets, as with h11."""
+class TestContinue:
+    """100 Continue."""
 
-    def test_declared(self) -> None:
-        connection = connected(GET)
+    def test_sent(self) -> None:
+        connection = connected(POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
         next_request(connection)
-        connection.next_event()
-        head = connection.send(Response(200, [(b"Content-Length", b"5")], b"Fine"))
-        assert head == b"HTTP/1.1 200 Fine\r\nServer: greenuni\r\nContent-Length: 5\r\n\r\n"
-        assert connection.our_state is SEND_BODY
-        assert connection.send(Data(b"hello")) == b"hello"
-        assert connection.send(EndOfMessage()) == b""
-        assert connection.our_state is DONE
-        connection.start_next_cycle()
-        with pytest.raises(LocalProtocolError, match="no response"):
-            connection.send(Data(b"late"))
+        assert connection.they_are_waiting_for_100_continue
+        assert connection.send_continue() == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert not connection.they_are_waiting_for_100_continue
+        assert connection.our_state is SEND_RESPONSE
 
-    def test_chunked(self) -> None:
+    def test_too_late(self) -> None:
         connection = connected(GET)
-        next_request(connection)
-        assert connection.send(InformationalResponse(100)) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        assert b"Transfer-Encoding: chunked" in connection.send(Response(200))
-        assert connection.send(Data(b"hello")) == b"5\r\nhello\r\n"
-        assert connection.send(EndOfMessage([(b"X-A", b"1")])) == b"0\r\nX-A: 1\r\n\r\n"
-
-    def test_without_request(self) -> None:
-        with pytest.raises(LocalProtocolError, match="no request to answer"):
-            connected().send(Response(200))
-
-    def test_two_responses(self) -> None:
-        connection = connected(GET)
-        next_request(connection)
-        connection.send(Response(200, [(b"Content-Length", b"5")]))
-        with pytest.raises(LocalProtocolError, match="a response head cannot be sent now"):
-            connection.send(Response(200))
+        answer(connection, next_request(connection))
         with pytest.raises(LocalProtocolError, match="an interim response cannot be sent now"):
-            connection.send(InformationalResponse(100))
-        assert connection.send(Data(b"hello")) == b"hello"
+            connection.send_continue()
+
+    def test_too_early(self) -> None:
+        with pytest.raises(LocalProtocolError, match="an interim response cannot be sent now"):
+            connected().send_continue()
 
 
 class TestLimits:

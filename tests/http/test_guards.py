@@ -9,10 +9,10 @@ import pytest
 from greenuni.errors import RemoteProtocolError
 from greenuni.http import Limits
 from greenuni.http.chunked import ChunkedGuard
-from greenuni.http.engine import H11Engine
-from greenuni.http.fields import ResponseFields
+from greenuni.http.fields import judge_fields
+from greenuni.http.message import Message
 from greenuni.http.section import SectionGuard
-from greenuni.http.states import Sides, Step
+from greenuni.http.states import REQUEST, Sides
 from tests.http.conversation import Conversation
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -38,9 +38,9 @@ def test_the_pattern_over_all_of_a_section_has_the_last_word(
         guard.take(bytearray(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"))
 
 
-def test_an_engine_wants_a_whole_head() -> None:
+def test_h11_wants_a_whole_head() -> None:
     with pytest.raises(RemoteProtocolError, match="The request is malformed"):
-        H11Engine().read_head(b"GET / HTTP/1.1\r\nHost: a\r\n")
+        Message().read_head(b"GET / HTTP/1.1\r\nHost: a\r\n")
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,9 @@ def test_long_lived_objects_show_their_state() -> None:
     assert repr(SectionGuard(Limits(), has_request_line=False)).startswith(
         "<SectionGuard of trailers"
     )
-    fields = ResponseFields([(b"X-A", b"1"), (b"Content-Length", b"5")])
+    fields = judge_fields([(b"X-A", b"1"), (b"Content-Length", b"5")])
     assert repr(fields) == "<ResponseFields [(b'X-A', b'1')] content_length=5>"
     sides = Sides()
-    sides.take(Step.REQUEST)
-    assert repr(sides) == "<Sides ours=SEND_RESPONSE theirs=SEND_BODY>"
+    sides.advance(REQUEST)
+    assert repr(REQUEST) == "<Step a request head came>"
+    assert repr(sides) == "<Sides our_state=SEND_RESPONSE their_state=SEND_BODY>"

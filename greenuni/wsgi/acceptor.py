@@ -12,20 +12,33 @@ import logging
 import socket
 from collections.abc import Callable
 
-from greenuni.wsgi.environ import EnvironFactory, SocketName
-from greenuni.wsgi.loop import Loop
 from greenuni.poller import LISTEN
+from greenuni.sockets import Accepting, RawSocket
+from greenuni.wsgi.environ import EnvironFactory, SocketName
+from greenuni.wsgi.loop import Handler, Loop
 
 # The process or the system has no descriptor or no memory for one more connection.
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE_SECONDS = 1.0
 LOG_SECONDS = 60.0
 
-Accepted = Callable[[socket.socket, SocketName, EnvironFactory], None]
+Accepted = Callable[[RawSocket, SocketName, EnvironFactory], None]
 
 
-class Acceptor:
+class Acceptor(Handler):
     """One listening socket."""
+
+    __slots__ = (
+        "_accepted",
+        "_accepting",
+        "_environs",
+        "_is_listening",
+        "_listener",
+        "_log",
+        "_loop",
+        "_paused_until",
+        "_silent_until",
+    )
 
     def __init__(
         self,
@@ -37,6 +50,7 @@ class Acceptor:
     ) -> None:
         self._loop = loop
         self._listener = listener
+        self._accepting = Accepting(listener)
         self._environs = environs
         self._accepted = accepted
         self._log = log
@@ -72,14 +86,13 @@ class Acceptor:
 
     def on_event(self, mask: int) -> None:
         try:
-            sock, address = self._listener.accept()
+            sock, address = self._accepting.accept()
         except (BlockingIOError, ConnectionAbortedError):
             return  # a sibling was faster, or the client has gone
         except OSError as error:
             self._pause(error)
             return
         self._paused_until = 0.0
-        sock.setblocking(False)
         self._accepted(sock, address, self._environs)
 
     def _pause(self, error: OSError) -> None:

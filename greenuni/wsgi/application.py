@@ -12,7 +12,6 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
@@ -25,11 +24,13 @@ from greenuni.wsgi.output import ClientDisconnected, Output
 from greenuni.wsgi.sendfile import FileWrapper, maybe_span
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
-Fields = list[tuple[bytes, bytes]]
 
 _NOT_STARTED = "the application did not call start_response"
 JOIN_LIMIT = 64 * 1024  # bytes of a list of chunks that go out as one chunk
 
+STATUS_CACHE_LIMIT = 128
+
+_statuses: dict[str, tuple[int, bytes]] = {}  # those that were parsed already
 _status = re.compile(r"([1-9][0-9]{2})(?: (.*))?", re.DOTALL)
 
 
@@ -90,12 +91,13 @@ class Call:
         self.outcome = UNFINISHED
 
     def __repr__(self) -> str:
-        return f"<Call {self.label.decode('latin-1')} {self.outcome.value}>"
+        return f"<Call {self.title} {self.outcome.value}>"
 
     @property
-    def label(self) -> bytes:
-        """``GET /path``: what a log line calls this request."""
-        return self.request.method + b" " + self.request.raw_path
+    def title(self) -> str:
+        """``GET /path``: what a dump calls this request."""
+        request = self.request
+        return (request.method + b" " + request.raw_path).decode("latin-1")
 
     def run(self) -> None:
         """Call the application and hand its response over. Raises QuickStop and nothing else."""
@@ -111,6 +113,9 @@ class Call:
 
     def _respond(self) -> None:
         result = self._gateway.app(self.environ, self.start_response)
+        if type(result) is list:
+            self._send_list(result)  # it has no close()
+            return
         try:
             self._send_result(result)
         finally:
@@ -136,39 +141,40 @@ class Call:
                 exc_info = None  # or the traceback would hold this frame, and this frame it
         elif responder.started:
             raise LocalProtocolError("start_response was called again without exc_info")
-        code, reason = _encode_status(status)
+        if not isinstance(headers, list):
+            raise LocalProtocolError(f"the response headers are not a list: {headers!r}")
+        known = _statuses.get(status) if type(status) is str else None
+        code, reason = _parse_status(status) if known is None else known
         gateway = self._gateway
         responder.start(
-            code,
-            _encode_fields(headers),
-            reason,
-            date=gateway.clock.date(),
-            close=gateway.closes,
+            code, headers, reason, date=gateway.clock.date(), close=gateway.closes, text=True
         )
         return self.write
 
     def write(self, data: bytes) -> None:
         """PEP 3333, "The write() Callable"."""
         if data:
-            self._send(data, more=True)
+            self._send(data, True)
 
     # What goes out
 
+    def _send_list(self, chunks: list[bytes]) -> None:
+        if len(chunks) != 1:
+            chunks = _join_small(chunks)
+        if len(chunks) == 1:
+            self._send(chunks[0], False)
+        else:
+            self._send_chunks(chunks)
+        self.outcome = COMPLETE
+
     def _send_result(self, result: Any) -> None:
-        if type(result) is list or type(result) is tuple:
-            chunks = _join_small(result)
-            if len(chunks) == 1:
-                self._send(chunks[0], more=False)
-                self.outcome = COMPLETE
-                return
-            result = chunks
-        elif isinstance(result, FileWrapper):
-            if self._send_file(result):
-                self.outcome = COMPLETE
-                return
-        elif result is None:
+        if type(result) is tuple:
+            self._send_list(list(result))
+            return
+        if result is None:
             raise LocalProtocolError("the application returned None instead of an iterable")
-        self._send_chunks(result)
+        if not isinstance(result, FileWrapper) or not self._send_file(result):
+            self._send_chunks(result)
         self.outcome = COMPLETE
 
     def _send_chunks(self, chunks: Iterable[bytes]) -> None:
@@ -177,7 +183,7 @@ class Call:
         for chunk in chunks:
             # The head must not leave before there is something to send with it (PEP 3333).
             if chunk:
-                self._send(chunk, more=True)
+                self._send(chunk, True)
                 if responder.remaining == 0 or not responder.wants_body:
                     break
         if not responder.started:
@@ -250,10 +256,8 @@ class Call:
         self.outcome = COMPLETE
 
 
-def _join_small(chunks: list[bytes] | tuple[bytes, ...]) -> list[bytes] | tuple[bytes, ...]:
+def _join_small(chunks: list[bytes]) -> list[bytes]:
     """One chunk instead of several where that is cheap: all of them are there at once anyway."""
-    if len(chunks) == 1:
-        return chunks
     try:
         return [b"".join(chunks)] if sum(map(len, chunks)) <= JOIN_LIMIT else chunks
     except TypeError as error:
@@ -262,39 +266,17 @@ def _join_small(chunks: list[bytes] | tuple[bytes, ...]) -> list[bytes] | tuple[
         ) from None
 
 
-def _encode_status(status: str) -> tuple[int, bytes]:
-    if not isinstance(status, str):
-        raise LocalProtocolError(f"the status {status!r} is not a string")
-    return _parse_status(status)
-
-
-@lru_cache(maxsize=128)
 def _parse_status(status: str) -> tuple[int, bytes]:
     """``"200 OK"`` or ``"200"`` -> code and reason phrase."""
+    if not isinstance(status, str):
+        raise LocalProtocolError(f"the status {status!r} is not a string")
     match = _status.fullmatch(status)
     if match is None:
         raise LocalProtocolError(f"the status {status!r} is not like '200 OK'")
     try:
-        return int(match[1]), (match[2] or "").encode("latin-1")
+        parsed = int(match[1]), (match[2] or "").encode("latin-1")
     except UnicodeEncodeError:
         raise LocalProtocolError(f"the status {status!r} is not latin-1") from None
-
-
-def _encode_fields(headers: list[tuple[str, str]]) -> Fields:
-    if not isinstance(headers, list):
-        raise LocalProtocolError(f"the response headers are not a list: {headers!r}")
-    try:
-        return [(_field_name(name), value.encode("latin-1")) for name, value in headers]
-    except (AttributeError, TypeError, ValueError) as error:
-        if isinstance(error, UnicodeEncodeError):
-            raise LocalProtocolError(
-                f"response header value {error.object!r} is not latin-1"
-            ) from None
-        raise LocalProtocolError(
-            "the response headers are not a list of (name, value) pairs of strings"
-        ) from None
-
-
-@lru_cache(maxsize=512)
-def _field_name(name: str) -> bytes:
-    return name.encode("latin-1")
+    if len(_statuses) < STATUS_CACHE_LIMIT:
+        _statuses[status] = parsed
+    return parsed

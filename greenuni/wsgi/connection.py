@@ -8,19 +8,23 @@ it stops watching a descriptor that is ready without anybody to read it.
 from __future__ import annotations
 
 import enum
-import socket
+import io
 import time
+from typing import IO
 
 from greenuni.deadlines import BODY_LATE, HEAD_LATE
 from greenuni.errors import RemoteProtocolError
-from greenuni.http import Responder
+from greenuni.http import DONE, Request, Responder
+from greenuni.http import Connection as Wire
+from greenuni.poller import READ, WRITE
+from greenuni.sockets import RawSocket
 from greenuni.wsgi.application import COMPLETE, DISCONNECTED, Call
 from greenuni.wsgi.body import SpoolError
 from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.link import Link
 from greenuni.wsgi.output import Output, SourceTruncated
-from greenuni.poller import READ, WRITE
 from greenuni.wsgi.reader import BODY_MISSING, CLIENT_GONE, WHOLE, RequestReader
+from greenuni.wsgi.runner import Job
 from greenuni.wsgi.services import Services
 
 LINGER_SECONDS = 2.0
@@ -56,20 +60,24 @@ TRANSITIONS: dict[State, tuple[State, ...]] = {
 AWAY = (QUEUED, RUNNING)
 
 
-class Connection:
-    """One accepted socket and what is going on over it."""
+class Connection(Job):
+    """One accepted socket and what is going on over it.
+
+    Most requests come whole by one read, and their responses leave whole by one write. They meet
+    ``on_event``, ``_receive``, ``_dispatch``, ``run``, ``resume``, ``_finish`` and nothing else.
+    """
 
     __slots__ = (
         "_body_seen",
         "_environs",
         "_lingered",
         "_link",
-        "_maybe_reader",
         "_output",
         "_peer",
+        "_reader",
         "_services",
         "_started",
-        "call",
+        "_wire",
         "deadline",
         "state",
     )
@@ -77,7 +85,7 @@ class Connection:
     def __init__(
         self,
         services: Services,
-        sock: socket.socket,
+        sock: RawSocket,
         address: SocketName,
         environs: EnvironFactory,
     ) -> None:
@@ -86,7 +94,8 @@ class Connection:
         self._environs = environs
         self._peer = environs.peer(address)
         self._output = Output(sock, services.output_limits, services.output_disk)
-        self._maybe_reader: RequestReader | None = None  # thousands idle without one
+        self._wire: Wire | None = None  # thousands idle without one
+        self._reader: RequestReader | None = None  # of a request that did not come whole
         self._started = 0.0  # when the request began, by time.monotonic()
         self._body_seen = 0  # bytes of the body that its deadline takes into account
         self._lingered = 0  # bytes thrown away
@@ -102,13 +111,6 @@ class Connection:
     def fd(self) -> int:
         return self._link.fd
 
-    @property
-    def _reader(self) -> RequestReader:
-        reader = self._maybe_reader
-        if reader is None:
-            reader = self._maybe_reader = self._services.new_reader()
-        return reader
-
     def _enter(self, state: State) -> None:
         if state not in TRANSITIONS[self.state]:
             raise RuntimeError(f"{self!r} cannot become {state.name}")
@@ -123,7 +125,9 @@ class Connection:
         do but to close.
         """
         state = self.state
-        if state is FLUSHING:
+        if state is IDLE and mask == READ:
+            self._receive()
+        elif state is FLUSHING:
             self._flush()
         elif state is LINGERING:
             self._discard()
@@ -135,7 +139,7 @@ class Connection:
             if mask:
                 self._receive()
             else:
-                self._read(self._reader)
+                self._read()
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -149,7 +153,7 @@ class Connection:
     def park(self) -> None:
         """Let go of what the next request will make anew."""
         if self.state is IDLE:
-            self._maybe_reader = None
+            self._wire = None
 
     def close(self) -> None:
         """Close the socket. What the client has not taken is lost."""
@@ -172,11 +176,22 @@ class Connection:
                 self.close()
                 return
             self._started = time.monotonic()
-        reader = self._reader
-        reader.wire.receive_data(data)
-        self._read(reader)
+        wire = self._wire
+        if wire is None:
+            wire = self._wire = self._services.new_wire()
+        request = wire.take(data)
+        if request is None:
+            self._read()
+        else:
+            content = request.body or b""
+            self._dispatch(request, io.BytesIO(content), len(content))
 
-    def _read(self, reader: RequestReader) -> None:
+    def _read(self) -> None:
+        """Read on with what the wire has received: the way of a request that did not come whole."""
+        reader = self._reader
+        if reader is None:
+            assert self._wire is not None
+            reader = self._reader = self._services.new_reader(self._wire)
         try:
             progress = reader.read()
         except RemoteProtocolError as error:
@@ -186,7 +201,9 @@ class Connection:
             self._refuse(507, "The server has no room for the request body.")
         else:
             if progress is WHOLE:
-                self._dispatch(reader)
+                assert reader.request is not None
+                assert reader.input is not None
+                self._dispatch(reader.request, reader.input, reader.body_size)
             elif progress is CLIENT_GONE:
                 self.close()
             else:
@@ -217,16 +234,14 @@ class Connection:
 
     # To the application and back
 
-    def _dispatch(self, reader: RequestReader) -> None:
-        request, body = reader.request, reader.input
-        assert request is not None
-        assert body is not None
-        environ = self._environs.make(request, self._peer, body, reader.body_size)
-        self._output.begin()
-        responder = Responder(reader.wire, request)
-        self.call = Call(self._services.gateway, request, environ, responder, self._output)
+    def _dispatch(self, request: Request, body: IO[bytes], body_size: int) -> None:
+        services, output = self._services, self._output
+        assert self._wire is not None
+        environ = self._environs.make(request, self._peer, body, body_size)
+        output.begin()
+        self.call = Call(services.gateway, request, environ, Responder(self._wire, request), output)
         self._enter(QUEUED)
-        self._services.dispatch(self)
+        services.runner.submit(self)
 
     def run(self) -> None:
         """Run the application; called by whoever owns the connection for it."""
@@ -237,29 +252,31 @@ class Connection:
     def resume(self) -> None:
         """Take over from the application."""
         assert self.call is not None
-        self._services.returned(self)
-        reader = self._reader
-        reader.close()
+        if self._reader is not None:
+            self._close_reader()
         if self.call.outcome is DISCONNECTED:
             self.close()
+        elif self._output.pending:
+            self._begin_flush()
         else:
-            self._finish_or_flush(reader)
+            self._finish()
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
     def abandon(self) -> None:
         """Close the socket and the files, and nothing else."""
         self._enter(CLOSED)
         self._output.close()
-        if self._maybe_reader is not None:
-            self._maybe_reader.close()
+        self._close_reader()
         self._link.close()
 
     # Writing
 
-    def _finish_or_flush(self, reader: RequestReader) -> None:
-        """Everything was written, or the client has to take the rest of it first."""
-        if not self._output.pending:
-            self._finish(reader)
-            return
+    def _begin_flush(self) -> None:
+        """The client has to take the rest of the response first."""
         self._enter(FLUSHING)
         self.deadline = self._services.loop.now + self._services.deadlines.send
         self._flush()
@@ -274,43 +291,46 @@ class Connection:
             self._reset()
             return
         if not output.pending:
-            self._finish(self._reader)
+            self._finish()
             return
         if output.taken > taken:
             self.deadline = self._services.loop.now + self._services.deadlines.send
         self._link.watch(WRITE)
 
-    def _finish(self, reader: RequestReader) -> None:
+    def _finish(self) -> None:
         """Go on with the next request, or end."""
-        call = self._end_call()
+        call, wire = self.call, self._wire
+        assert wire is not None
         if call is None:
             self._linger()  # it was a refusal; the client may still be sending
-        elif call.outcome is not COMPLETE:
+            return
+        self._end_call()
+        if call.outcome is not COMPLETE:
             self._break_off(call)
-        elif reader.start_next():
-            self._start_next(reader)
-        elif reader.has_more:
+        elif wire.our_state is DONE and wire.their_state is DONE:
+            self._start_next(wire)
+        elif wire.has_more:
             self._linger()
         else:
             self.close()
 
-    def _start_next(self, reader: RequestReader) -> None:
+    def _start_next(self, wire: Wire) -> None:
         services = self._services
-        if reader.has_more:
+        wire.start_next_cycle()
+        if wire.has_more:
             self._started = time.monotonic()
             self._wait_for_head()
             services.loop.soon(self)
             return
         self._enter(IDLE)
-        self.deadline = services.loop.now + services.deadlines.idle
+        self.deadline = services.loop.now + services.idle_seconds
         self._link.watch(READ)
 
-    def _end_call(self) -> Call | None:
+    def _end_call(self) -> None:
         """The call is over, if there was one; log it, once."""
         call, self.call = self.call, None
         if call is not None and self._services.access is not None:
             self._services.log_access(call, self._started)
-        return call
 
     def _break_off(self, call: Call) -> None:
         """The response is not whole, and the client must notice."""
@@ -325,11 +345,14 @@ class Connection:
         services.log.info(
             "Refused a request of %s: %d %s", self._peer.address or "unix peer", status, detail
         )
-        reader = self._reader
-        reader.close()
+        self._close_reader()
+        assert self._wire is not None
         self._output.begin()
-        self._output.write([reader.wire.refuse(status, detail, services.gateway.clock.date())])
-        self._finish_or_flush(reader)
+        self._output.write([self._wire.refuse(status, detail, services.gateway.clock.date())])
+        if self._output.pending:
+            self._begin_flush()
+        else:
+            self._finish()
 
     # Ending
 

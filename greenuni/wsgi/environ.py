@@ -18,7 +18,7 @@ Choices that PEP 3333 leaves to the server:
 from __future__ import annotations
 
 from io import TextIOBase
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from greenuni import __version__
 from greenuni.config import Config
@@ -29,18 +29,23 @@ Environ = dict[str, Any]
 SocketName = str | tuple[Any, ...]
 
 NAME_CACHE_LIMIT = 1024
+ADDRESS_CACHE_LIMIT = 1024
 
-_PROTOCOLS = {b"1.1": "HTTP/1.1", b"1.0": "HTTP/1.0"}
 _DROPPED = ""
-_FORWARDING = {"HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO"}
 
 
-class Peer(NamedTuple):
+class Peer:
     """The other end of a connection. ``address`` is None on a unix socket."""
 
-    address: str | None
-    port: str
-    is_trusted: bool  # its forwarding headers are believed
+    __slots__ = ("address", "is_trusted", "port")
+
+    def __init__(self, address: str | None, port: str, is_trusted: bool) -> None:
+        self.address = address
+        self.port = port
+        self.is_trusted = is_trusted  # its forwarding headers are believed
+
+    def __repr__(self) -> str:
+        return f"<Peer {self.address or 'unix'}{' trusted' * self.is_trusted}>"
 
 
 class _VariableNames(dict[bytes, str]):
@@ -65,25 +70,14 @@ def _variable_name(name: bytes) -> str:
 class EnvironFactory:
     """Makes the environs of all requests that come in by one listener."""
 
+    __slots__ = ("_names", "_proxies", "_root_path", "_template", "_trusted")
+
     def __init__(self, config: Config, sockname: SocketName, errors: TextIOBase) -> None:
         self._root_path = _root_path(config)
         self._proxies = TrustedProxies(config.forwarded_allow_ips)
+        self._trusted: dict[str | None, bool] = {}  # by address
         self._names = _VariableNames()
-        server_name, server_port = _server_address(sockname)
-        self._template: Environ = {
-            "SCRIPT_NAME": self._root_path,
-            "SERVER_NAME": server_name,
-            "SERVER_PORT": server_port,
-            "SERVER_SOFTWARE": f"greenuni/{__version__}",
-            "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http",
-            "wsgi.errors": errors,
-            "wsgi.multithread": config.threads > 1,
-            "wsgi.multiprocess": config.workers > 1,
-            "wsgi.run_once": False,
-            "wsgi.input_terminated": True,
-            "wsgi.file_wrapper": FileWrapper,
-        }
+        self._template = _roomy(_template(config, sockname, errors, self._root_path))
 
     def __repr__(self) -> str:
         template = self._template
@@ -91,31 +85,53 @@ class EnvironFactory:
 
     def peer(self, address: SocketName) -> Peer:
         """The peer that ``accept()`` gave this address of."""
-        if isinstance(address, tuple) and len(address) >= 2:
-            return Peer(address[0], str(address[1]), self._proxies.trusts(address[0]))
-        return Peer(None, "", self._proxies.trusts(None))
+        if type(address) is tuple and len(address) >= 2:
+            return Peer(address[0], str(address[1]), self._trusts(address[0]))
+        return Peer(None, "", self._trusts(None))
+
+    def _trusts(self, address: str | None) -> bool:
+        """Remembered, for most connections are a proxy's and reading an address is slow."""
+        is_trusted = self._trusted.get(address)
+        if is_trusted is None:
+            is_trusted = self._proxies.trusts(address)
+            if len(self._trusted) < ADDRESS_CACHE_LIMIT:
+                self._trusted[address] = is_trusted
+        return is_trusted
 
     def make(self, request: Request, peer: Peer, body: IO[bytes], body_size: int) -> Environ:
-        """The environ of ``request``; its whole body, of ``body_size`` bytes, is in ``body``."""
+        """The environ of ``request``; its whole body, of ``body_size`` bytes, is in ``body``.
+
+        The template has an entry for every variable that is set here, with the value that most
+        requests have where there is one: replacing is cheaper than adding.
+        """
         environ = self._template.copy()
+        path, target, query = request.path, request.target, request.query
+        text = target.decode("latin-1")
         environ["REQUEST_METHOD"] = request.method.decode("latin-1")
-        environ["PATH_INFO"] = self._path_info(request.path)
-        environ["QUERY_STRING"] = request.query.decode("latin-1")
-        environ["RAW_URI"] = environ["REQUEST_URI"] = request.target.decode("latin-1")
-        environ["SERVER_PROTOCOL"] = _PROTOCOLS[request.http_version]
+        environ["RAW_URI"] = environ["REQUEST_URI"] = text
+        if path != target:
+            text = path.decode("latin-1")
+        environ["PATH_INFO"] = text if text != "*" and not self._root_path else self._below(text)
+        if query:
+            environ["QUERY_STRING"] = query.decode("latin-1")
+        if request.http_version != b"1.1":
+            environ["SERVER_PROTOCOL"] = "HTTP/1.0"
         environ["wsgi.input"] = body
-        environ["REMOTE_ADDR"] = peer.address or ""
-        environ["REMOTE_PORT"] = peer.port
-        self._add_fields(environ, request)
-        if peer.is_trusted and not _FORWARDING.isdisjoint(environ):
+        if peer.address is not None:
+            environ["REMOTE_ADDR"] = peer.address
+            environ["REMOTE_PORT"] = peer.port
+        request.add_variables(environ, self._names)
+        if peer.is_trusted and (
+            "HTTP_X_FORWARDED_FOR" in environ or "HTTP_X_FORWARDED_PROTO" in environ
+        ):
             self._believe(environ, request, peer)
         if request.chunked:
             del environ["HTTP_TRANSFER_ENCODING"]
             environ["CONTENT_LENGTH"] = str(body_size)
         return environ
 
-    def _path_info(self, path: bytes) -> str:
-        text = path.decode("latin-1")
+    def _below(self, text: str) -> str:
+        """The path below ``root_path``."""
         root = self._root_path
         if root and text.startswith(root) and text[len(root) : len(root) + 1] in ("", "/"):
             return text[len(root) :]
@@ -130,20 +146,44 @@ class EnvironFactory:
         if client != peer.address:
             del environ["REMOTE_PORT"]  # nobody told us the port of another
 
-    def _add_fields(self, environ: Environ, request: Request) -> None:
-        names = self._names
-        repeated: dict[str, list[str]] = {}
-        for name, value in request.headers:
-            variable = names[name]
-            if variable is _DROPPED:
-                continue
-            text = value.decode("latin-1")
-            if variable in environ:
-                repeated.setdefault(variable, [environ[variable]]).append(text)
-            else:
-                environ[variable] = text
-        for variable, values in repeated.items():
-            environ[variable] = ("; " if variable == "HTTP_COOKIE" else ",").join(values)
+
+def _template(config: Config, sockname: SocketName, errors: TextIOBase, root_path: str) -> Environ:
+    server_name, server_port = _server_address(sockname)
+    return {
+        "SCRIPT_NAME": root_path,
+        "SERVER_NAME": server_name,
+        "SERVER_PORT": server_port,
+        "SERVER_SOFTWARE": f"greenuni/{__version__}",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.errors": errors,
+        "wsgi.multithread": config.threads > 1,
+        "wsgi.multiprocess": config.workers > 1,
+        "wsgi.run_once": False,
+        "wsgi.input_terminated": True,
+        "wsgi.file_wrapper": FileWrapper,
+        # Those of a request.
+        "REQUEST_METHOD": "GET",
+        "RAW_URI": "/",
+        "REQUEST_URI": "/",
+        "PATH_INFO": "/",
+        "QUERY_STRING": "",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.input": None,
+        "REMOTE_ADDR": "",
+        "REMOTE_PORT": "",
+    }
+
+
+def _roomy(environ: Environ) -> Environ:
+    """The same with room for 20 entries more.
+
+    CPython lays a dict of more than 21 entries out for 42, and a copy as what it is copied from. So
+    one entry too many, taken out again, saves every request that its environ is moved as it grows.
+    """
+    environ["HTTP_HOST"] = ""
+    environ.popitem()
+    return environ
 
 
 def _root_path(config: Config) -> str:

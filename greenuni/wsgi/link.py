@@ -11,6 +11,7 @@ import socket
 import struct
 
 from greenuni.poller import Poller
+from greenuni.sockets import RawSocket
 
 RECEIVE_SIZE = 64 * 1024  # bytes asked for at once
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
@@ -21,7 +22,7 @@ class Link:
 
     __slots__ = ("_poller", "_sock", "_watched", "fd")
 
-    def __init__(self, sock: socket.socket, poller: Poller) -> None:
+    def __init__(self, sock: RawSocket, poller: Poller) -> None:
         self._sock = sock
         self._poller = poller
         self._watched = 0

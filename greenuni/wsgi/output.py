@@ -20,14 +20,13 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import socket
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO
 
 from greenuni.poller import wait_writable
+from greenuni.sockets import RawSocket
 
 FAST_READER = 64 * 1024 * 1024  # bytes a second
 JOIN_LIMIT = 16 * 1024  # below this, copying parts together is cheaper than a gathering write
@@ -106,7 +105,7 @@ class Output:
         "taken",
     )
 
-    def __init__(self, sock: socket.socket, limits: OutputLimits, disk: OutputDisk) -> None:
+    def __init__(self, sock: RawSocket, limits: OutputLimits, disk: OutputDisk) -> None:
         self._sock = sock
         self._limits = limits
         self._disk = disk
@@ -124,7 +123,7 @@ class Output:
         self.taken = 0  # bytes that the socket took
         self._waited = 0.0  # seconds
 
-    def write(self, parts: Sequence[bytes]) -> None:
+    def write(self, parts: list[bytes]) -> None:
         """Send ``parts`` or keep them. Raises ClientDisconnected."""
         if self.pending:
             self.flush()
@@ -191,7 +190,7 @@ class Output:
             self._region.close()
             self._region = None
 
-    def _write_gathered(self, parts: Sequence[bytes]) -> None:
+    def _write_gathered(self, parts: list[bytes]) -> None:
         """Send in one call; keep what the socket did not take."""
         try:
             sent = self._sock.sendmsg(parts)

@@ -38,7 +38,7 @@ class Population:
             if connection.state in AWAY:
                 continue
             if connection.deadline <= now:
-                self._loop.guard(connection, connection.expire)
+                self._expire(connection)
             else:
                 connection.park()
 
@@ -53,7 +53,13 @@ class Population:
         """Expire those that we have nothing whole of, not even a request head."""
         for connection in list(self._connections):
             if connection.state in (IDLE, HEAD):
-                self._loop.guard(connection, connection.expire)
+                self._expire(connection)
+
+    def _expire(self, connection: Connection) -> None:
+        try:
+            connection.expire()
+        except Exception as error:  # noqa: BLE001 - one connection of many
+            self._loop.close_failed(connection, error)
 
     def close(self, returned: Container[object]) -> None:
         """Close all but those that a thread still has; it lets go of them itself.

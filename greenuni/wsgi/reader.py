@@ -7,7 +7,6 @@ import io
 from typing import IO
 
 from greenuni.http import (
-    DONE,
     NEED_DATA,
     Connection,
     Data,
@@ -31,10 +30,9 @@ HEAD_MISSING, BODY_MISSING, WHOLE, CLIENT_GONE = Progress
 
 
 class RequestReader:
-    """Reads the requests of one connection, one after the other.
+    """Reads one request of a connection that has not come whole by the first read.
 
-    ``request`` is there once its head is, ``input`` is the body once that is whole, and ``wire`` is
-    what the response is framed with.
+    ``request`` is there once its head is, ``input`` is the body once that is whole.
     """
 
     __slots__ = ("_body", "_directory", "_memory_limit", "input", "request", "wire")
@@ -51,17 +49,12 @@ class RequestReader:
         return f"<RequestReader {self.request} body={self._body} of {self.wire}>"
 
     @property
-    def has_more(self) -> bool:
-        """Whether bytes of a next request are there already."""
-        return bool(self.wire.trailing_data[0])
-
-    @property
     def body_size(self) -> int:
         """Bytes of the body so far."""
         return self._body.size if self._body is not None else 0
 
     def read(self) -> Progress:
-        """Read on with what ``wire`` has received. Raises RemoteProtocolError and SpoolError."""
+        """Read on with what the wire has received. Raises RemoteProtocolError and SpoolError."""
         next_event = self.wire.next_event
         while True:
             event = next_event()
@@ -92,11 +85,3 @@ class RequestReader:
             self._body.close()
             self._body = None
         self.input = None
-
-    def start_next(self) -> bool:
-        """Get ready for the next request; False when the connection cannot have one."""
-        self.request = None
-        if self.wire.our_state is not DONE or self.wire.their_state is not DONE:
-            return False
-        self.wire.start_next_cycle()
-        return True

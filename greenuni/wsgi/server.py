@@ -7,24 +7,24 @@ done with) waits in a queue until the wake-up pipe turns the loop.
 
 from __future__ import annotations
 
-import socket
 import time
 from collections import deque
 from dataclasses import dataclass
-from functools import partial
 
+from greenuni.poller import READ
 from greenuni.shell import Seat, WorkerState, beat_interval
+from greenuni.sockets import RawSocket
 from greenuni.wsgi.acceptor import Acceptor
 from greenuni.wsgi.application import Gateway, QuickStop
 from greenuni.wsgi.connection import Connection
 from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.errorstream import ErrorStream
 from greenuni.wsgi.loop import Loop
-from greenuni.poller import READ
 from greenuni.wsgi.population import Population
+from greenuni.wsgi.runner import InlineRunner, Job
 from greenuni.wsgi.services import Services
 from greenuni.wsgi.signals import Order, SignalHandlers
-from greenuni.wsgi.threads import Job, Runner, new_runner
+from greenuni.wsgi.threads import ThreadRunner
 from greenuni.wsgi.wakeup import Mailbox, Wakeup
 
 DRAIN_IDLE_SECONDS = 2.0  # how long a draining worker waits for the last request of an idle client
@@ -44,8 +44,6 @@ class Server:
 
     def __init__(self, seat: Seat) -> None:
         self._seat = seat
-        self._whole: deque[Connection] = deque()  # read in this turn, and run at its end
-        self._running: dict[Connection, float] = {}  # since when the application has them
         self._orders: deque[tuple[Order, float]] = deque()
         self._drain: Drain | None = None
         self._wakeup = Wakeup(self._on_wake)
@@ -54,13 +52,16 @@ class Server:
             seat.log,
             beat_interval(seat.config.timeout),
             on_tick=self._tick,
-            after_turn=self._after_turn,
+            on_interrupt=self._obey,
+            after_turn=self._admit,
         )
         self._connections = Population(self._loop)
+        self._threads = (
+            ThreadRunner(seat, self._returns, seat.log) if seat.config.threads > 1 else None
+        )
+        self._runner = self._threads or InlineRunner(seat)  # no hand-over is cheaper than any
         self._services = self._new_services()
         self._acceptors = self._new_acceptors()
-        self._runner: Runner = new_runner(seat.config.threads, seat.pulse, self._returns, seat.log)
-        self._retire_at = seat.config.max_requests  # 0 when never, or asked already
 
     def _new_services(self) -> Services:
         seat = self._seat
@@ -73,9 +74,8 @@ class Server:
             gateway,
             config,
             seat.access,
-            dispatch=self._whole.append,
-            returned=self._returned,
-            closed=self._closed,
+            self._runner,
+            closed=self._connections.discard,
         )
 
     def _new_acceptors(self) -> list[Acceptor]:
@@ -94,14 +94,16 @@ class Server:
 
     def __repr__(self) -> str:
         state = "draining" if self._drain else "serving"
-        return f"<Server {state} connections={len(self._connections)} running={len(self._running)}>"
+        return (
+            f"<Server {state} connections={len(self._connections)} running={self._runner.running}>"
+        )
 
     def run(self) -> None:
         """Serve until drained or stopped."""
         with SignalHandlers(self._on_signal, self._wakeup):
             self._loop.poller.register(self._wakeup.read_fd, READ)
             self._loop.handlers[self._wakeup.read_fd] = self._wakeup
-            self._seat.in_flight = self._in_flight
+            self._seat.in_flight = self._runner.in_flight
             self._admit()
             try:
                 self._seat.ready()
@@ -126,6 +128,7 @@ class Server:
         if order is Order.DRAIN:
             # At once, for a request that runs inside the loop: its response can still say so.
             self._services.gateway.closes = True
+        self._loop.interrupt()
 
     def _on_signal(self, order: Order) -> None:
         self._give(order)
@@ -135,7 +138,14 @@ class Server:
     def _on_wake(self) -> None:
         self._obey()
         for job in self._returns.take_all():
-            self._loop.guard(job, job.resume)
+            self._take_back(job)
+
+    def _take_back(self, job: Job) -> None:
+        assert self._threads is not None
+        try:
+            self._threads.taken_back(job)
+        except Exception as error:  # noqa: BLE001 - one connection of many
+            self._loop.close_failed(job, error)
 
     def _obey(self) -> None:
         while self._orders:
@@ -167,63 +177,20 @@ class Server:
         has_room = (
             self._drain is None
             and len(self._connections) < config.worker_connections
-            and len(self._running) < config.threads
+            and self._runner.running < config.threads
         )
         for acceptor in self._acceptors:
             acceptor.listen(has_room)
         if self._drain is not None and not self._connections:
             self._loop.stop()
 
-    def _accepted(self, sock: socket.socket, address: SocketName, environs: EnvironFactory) -> None:
+    def _accepted(self, sock: RawSocket, address: SocketName, environs: EnvironFactory) -> None:
         connection = Connection(self._services, sock, address, environs)
         self._connections.add(connection)
-        # Its first bytes are often there already.
-        self._loop.guard(connection, partial(connection.on_event, READ))
-
-    def _after_turn(self) -> None:
-        """Run what the turn has read, then see who else may come.
-
-        Reading all requests first and running them afterwards keeps the code of each stage in the
-        processor's caches, which is worth a sixth of the time of a small request. No response waits
-        for another: each goes out when its application returns.
-        """
-        while self._whole:
-            connection = self._whole.popleft()
-            self._loop.guard(connection, partial(self._start, connection))
-        self._admit()
-
-    def _start(self, connection: Connection) -> None:
-        if self._orders:  # one turn can run many requests; an order must not wait for all of them
-            self._obey()
-        if self._loop.is_stopping or connection.call is None:
-            connection.close()
-            return
-        request, now = connection.call.request, time.monotonic()
-        self._running[connection] = now
-        self._seat.slot.begin(request.method, request.raw_path, len(self._running), now)
-        self._runner.submit(connection)
-
-    def _returned(self, connection: Connection) -> None:
-        if self._running.pop(connection, None) is None:
-            return
-        slot = self._seat.slot
-        slot.end(len(self._running))
-        if self._retire_at and slot.requests >= self._retire_at:
-            self._retire_at = 0
-            self._seat.retire("max-requests")
-
-    def _closed(self, connection: Connection) -> None:
-        self._connections.discard(connection)
-        self._returned(connection)  # if a fault kept it from coming back
-
-    def _in_flight(self) -> list[str]:
-        """For a dump of this worker, from whatever thread or signal handler makes it."""
-        now = time.monotonic()
-        return [
-            f"{call.label.decode('latin-1')}, {now - since:.1f} s"
-            for connection, since in list(self._running.items())
-            if (call := connection.call) is not None
-        ]
+        try:
+            connection.on_event(READ)  # its first bytes are often there already
+        except Exception as error:  # noqa: BLE001 - one connection of many
+            self._loop.close_failed(connection, error)
 
     # At every tick
 
@@ -249,7 +216,7 @@ class Server:
                 self._seat.log.warning(
                     "The time to drain is over: %d connections are closed, %d of them with a request running",
                     len(self._connections),
-                    len(self._running),
+                    self._runner.running,
                 )
             self._loop.stop()
         elif now >= drain.idle_until:

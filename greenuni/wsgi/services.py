@@ -8,21 +8,19 @@ from typing import Any
 
 from greenuni.config import Config
 from greenuni.deadlines import Deadlines
-from greenuni.http import Connection, Limits
+from greenuni.http import Connection as Wire
+from greenuni.http import Limits
 from greenuni.http.engine import choose_engine
 from greenuni.observe import AccessLog, Exchange
 from greenuni.wsgi.application import Call, Gateway
 from greenuni.wsgi.loop import Loop
 from greenuni.wsgi.output import OutputDisk, OutputLimits
 from greenuni.wsgi.reader import RequestReader
+from greenuni.wsgi.runner import Runner
 
 
 class Services:
-    """The loop, the application, limits and logs, and whom a connection tells what.
-
-    ``dispatch`` takes a connection to the application, ``returned`` and ``closed`` are told that
-    it is back and that it is gone.
-    """
+    """The loop, the application and who runs it, limits and logs; ``closed`` is told who is gone."""
 
     def __init__(
         self,
@@ -30,18 +28,17 @@ class Services:
         gateway: Gateway,
         config: Config,
         access: AccessLog | None,
-        dispatch: Callable[[Any], None],
-        returned: Callable[[Any], None],
+        runner: Runner,
         closed: Callable[[Any], None],
     ) -> None:
         self.loop = loop
         self.gateway = gateway
         self.log = gateway.log
         self.access = access
-        self.dispatch = dispatch
-        self.returned = returned
+        self.runner = runner
         self.closed = closed
         self.deadlines = Deadlines.of(config)
+        self.idle_seconds = self.deadlines.idle
         self.output_limits = OutputLimits(
             config.spool_memory, config.spool_limit, config.send_timeout
         )
@@ -53,9 +50,13 @@ class Services:
     def __repr__(self) -> str:
         return f"<Services of {self.gateway!r} on {self.loop!r}>"
 
-    def new_reader(self) -> RequestReader:
+    def new_wire(self) -> Wire:
+        """What understands the bytes of one connection."""
+        return Wire(self._limits, self._engine)
+
+    def new_reader(self, wire: Wire) -> RequestReader:
+        """Somebody to read a request that comes in pieces."""
         config = self._config
-        wire = Connection(self._limits, self._engine)
         return RequestReader(wire, config.spool_memory, config.tmp_upload_dir)
 
     def log_access(self, call: Call, began: float) -> None:

@@ -7,10 +7,12 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from greenuni.wsgi.loop import Handler
+
 T = TypeVar("T")
 
 
-class Wakeup:
+class Wakeup(Handler):
     """A pipe whose reading end the loop polls. ``wake`` may be called from any thread."""
 
     def __init__(self, on_wake: Callable[[], None]) -> None:

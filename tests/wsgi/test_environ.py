@@ -198,13 +198,19 @@ def test_server_addresses(sockname: Any, address: tuple[str, str]) -> None:
 
 def test_peers() -> None:
     environs = factory(forwarded_allow_ips="10.0.0.0/8")
-    assert environs.peer(("10.1.1.1", 5)) == Peer("10.1.1.1", "5", is_trusted=True)
-    assert environs.peer(("::1", 5, 0, 0)) == Peer("::1", "5", is_trusted=False)
-    assert environs.peer("") == Peer(None, "", is_trusted=False)
+    for _ in range(2):  # the second time from memory
+        assert values(environs.peer(("10.1.1.1", 5))) == ("10.1.1.1", "5", True)
+        assert values(environs.peer(("::1", 5, 0, 0))) == ("::1", "5", False)
+        assert values(environs.peer("")) == (None, "", False)
+        assert repr(environs.peer("")) == "<Peer unix>"
+
+
+def values(peer: Peer) -> tuple[str | None, str, bool]:
+    return peer.address, peer.port, peer.is_trusted
 
 
 def test_forwarding_fields_of_a_trusted_peer() -> None:
-    trusted = PEER._replace(is_trusted=True)
+    trusted = Peer("192.0.2.1", "1234", is_trusted=True)
     head = "GET / HTTP/1.1\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https"
     environ = environ_of(head, trusted)
     assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]) == ("203.0.113.9", "https")

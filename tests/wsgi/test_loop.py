@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from greenuni.shell import Pulse
+from greenuni.poller import READ, WRITE, SelectorPoller, new_poller, wait_writable
+from greenuni.shell import Interface
+from greenuni.testing import fake_seat
 from greenuni.wsgi import loop as loop_module
 from greenuni.wsgi.application import QuickStop
 from greenuni.wsgi.connection import TRANSITIONS, State
-from greenuni.wsgi.loop import Loop
-from greenuni.poller import READ, WRITE, SelectorPoller, new_poller, wait_writable
-from greenuni.wsgi.threads import InlineRunner, ThreadRunner
+from greenuni.wsgi.loop import Handler, Loop
+from greenuni.wsgi.runner import InlineRunner, Job
+from greenuni.wsgi.threads import ThreadRunner
 from greenuni.wsgi.wakeup import Mailbox, Wakeup
 from tests.support.server import wait_until
 from tests.wsgi.harness import no_descriptor_leaks
@@ -30,7 +32,7 @@ def _nothing_stays_open() -> Iterator[None]:
         yield
 
 
-class Handler:
+class Stepping(Handler):
     def __init__(self, step: Callable[[int], None]) -> None:
         self._step = step
         self.closed = 0
@@ -48,6 +50,10 @@ def nothing() -> None:
 
 def fail(error: Exception) -> None:
     raise error
+
+
+def new_loop(on_interrupt: Callable[[], None] = nothing) -> Loop:
+    return Loop(LOG, 1.0, on_tick=nothing, on_interrupt=on_interrupt, after_turn=nothing)
 
 
 # Pollers
@@ -90,12 +96,12 @@ def test_waiting_for_a_reader() -> None:
 
 def test_soon_is_after_what_is_ready_and_in_order() -> None:
     seen: list[str] = []
-    loop = Loop(LOG, 1.0, on_tick=nothing, after_turn=nothing)
+    loop = new_loop()
     wakeup = Wakeup(lambda: seen.append("ready"))
     loop.handlers[wakeup.read_fd] = wakeup
     loop.poller.register(wakeup.read_fd, READ)
-    loop.soon(Handler(lambda mask: seen.append(f"first {mask}")))
-    loop.soon(Handler(lambda mask: (seen.append("second"), loop.stop())))  # type: ignore[arg-type, return-value]
+    loop.soon(Stepping(lambda mask: seen.append(f"first {mask}")))
+    loop.soon(Stepping(lambda mask: (seen.append("second"), loop.stop())))  # type: ignore[arg-type, return-value]
     wakeup.wake()
     loop.run()
     assert seen == ["ready", "first 0", "second"]
@@ -104,12 +110,12 @@ def test_soon_is_after_what_is_ready_and_in_order() -> None:
 
 
 def test_faults_close_the_handler_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
-    loop = Loop(LOG, 1.0, on_tick=nothing, after_turn=nothing)
-    gone = Handler(lambda mask: fail(ConnectionResetError()))
-    faulty = Handler(lambda mask: fail(ValueError("a bug")))
+    loop = new_loop()
+    gone = Stepping(lambda mask: fail(ConnectionResetError()))
+    faulty = Stepping(lambda mask: fail(ValueError("a bug")))
     loop.soon(gone)
     loop.soon(faulty)
-    loop.soon(Handler(lambda mask: loop.stop()))
+    loop.soon(Stepping(lambda mask: loop.stop()))
     loop.run()
     assert (gone.closed, faulty.closed) == (1, 1)
     (record,) = caplog.records
@@ -132,8 +138,8 @@ def test_the_clock_stands_still_while_a_turn_is_long(monkeypatch: pytest.MonkeyP
             loop.stop()
 
     durations = [0.0, 60.0, 0.1]
-    loop = Loop(LOG, 1.0, on_tick=nothing, after_turn=nothing)
-    handler = Handler(step)
+    loop = new_loop()
+    handler = Stepping(step)
     loop.soon(handler)
     loop.run()
     assert seen == pytest.approx([100.0, 100.1, 100.1])
@@ -175,9 +181,20 @@ def test_a_full_pipe_is_no_error() -> None:
 # Runners
 
 
-class Job:
+class Request:
+    method = b"GET"
+    raw_path = b"/"
+
+
+class FakeCall:
+    request = Request()
+    title = "GET /"
+
+
+class Running(Job):
     def __init__(self, run: Callable[[], None]) -> None:
         self._run = run
+        self.call = FakeCall()  # type: ignore[assignment]
         self.events: list[str] = []
 
     def run(self) -> None:
@@ -190,31 +207,28 @@ class Job:
     def abandon(self) -> None:
         self.events.append("abandoned")
 
-    def on_event(self, mask: int) -> None: ...
-
-    def close(self) -> None: ...
-
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
 
 def test_inline_runs_at_once_in_a_copy_of_the_context_and_with_a_pulse() -> None:
     token = variable.set("at the start")
-    pulse = Pulse()
-    runner = InlineRunner(pulse)
+    seat = fake_seat(nothing, Interface.WSGI, [])
+    runner = InlineRunner(seat)
     variable.reset(token)
-    seen: list[tuple[str, bool]] = []
+    seen: list[tuple[str, bool, int]] = []
 
     def run() -> None:
-        seen.append((variable.get(), pulse.in_app))
+        seen.append((variable.get(), seat.pulse.in_app, runner.running))
         variable.set("changed")
 
-    job = Job(run)
+    job = Running(run)
     for _ in range(2):
         runner.submit(job)
-    assert seen == [("at the start", True)] * 2
+    assert seen == [("at the start", True, 1)] * 2
     assert job.events == ["MainThread", "resumed"] * 2
-    assert not pulse.in_app
+    assert not seat.pulse.in_app
+    assert (runner.running, seat.slot.requests) == (0, 2)  # type: ignore[attr-defined]
     assert variable.get() == "unset"
     runner.stop()
 
@@ -224,26 +238,26 @@ def stop_quickly() -> None:
 
 
 def test_a_quick_stop_ends_the_job_and_not_the_loop() -> None:
-    pulse = Pulse()
-    job = Job(stop_quickly)
-    InlineRunner(pulse).submit(job)
+    seat = fake_seat(nothing, Interface.WSGI, [])
+    job = Running(stop_quickly)
+    InlineRunner(seat).submit(job)
     assert job.events == ["MainThread", "resumed"]
-    assert not pulse.in_app
+    assert not seat.pulse.in_app
 
 
 def test_a_pool_hands_back_what_it_ran(caplog: pytest.LogCaptureFixture) -> None:
     wakeup = Wakeup(nothing)
     returns: Mailbox[Job] = Mailbox(wakeup)
-    runner = ThreadRunner(2, returns, LOG)  # type: ignore[arg-type]
+    runner = ThreadRunner(fake_seat(nothing, Interface.WSGI, [], threads=2), returns, LOG)
     barrier = threading.Barrier(2, timeout=10)
 
     def meet() -> None:
         barrier.wait()
 
-    jobs = [Job(meet) for _ in range(2)]
+    jobs = [Running(meet) for _ in range(2)]
     for job in jobs:
         runner.submit(job)
-    faulty = Job(lambda: fail(ValueError("a bug")))
+    faulty = Running(lambda: fail(ValueError("a bug")))
     runner.submit(faulty)
     back: list[Job] = []
     wait_until(lambda: back.extend(returns.take_all()) or len(back) == 3, "all are back")  # type: ignore[func-returns-value]
@@ -251,7 +265,7 @@ def test_a_pool_hands_back_what_it_ran(caplog: pytest.LogCaptureFixture) -> None
     assert "a bug" in caplog.text
 
     returns.close()
-    late = Job(nothing)
+    late = Running(nothing)
     runner.submit(late)
     wait_until(lambda: "abandoned" in late.events, "let go of where there is no loop")
     runner.stop()

@@ -125,7 +125,7 @@ def test_input_of_every_reading_method(tmp_path: Path) -> None:
 def test_a_body_that_finds_no_room_is_507(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = {"spool_memory": 10, "tmp_upload_dir": str(tmp_path / "missing")}
     with serving(echo, **settings) as shell, shell.connect() as client:
-        client.send(request("/", "POST", b"x" * 100))
+        client.send(request("/", "POST", b"x" * 200_000))  # more than one read takes
         assert client.response().status == 507
         assert client.is_closed()
         with shell.connect() as other:

@@ -1,0 +1,113 @@
+"""Who runs the application, and the books of what runs.
+
+Each request runs in a copy of the context that the process had when it began to serve, so that
+context variables of one request are never seen by another. Whoever runs a request keeps the books
+in the same way: the worker's slot of the scoreboard, what a dump of the worker names, and when the
+worker has served enough.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import time
+
+from greenuni.shell import Seat
+from greenuni.wsgi.application import Call, QuickStop
+from greenuni.wsgi.loop import Handler
+
+
+class Job(Handler):
+    """A handler with an application call in it, which moves as a whole to whoever runs it."""
+
+    __slots__ = ("call",)
+
+    call: Call | None
+
+    def run(self) -> None:
+        """Run the application. Raises QuickStop in the main thread, and nothing else."""
+        raise NotImplementedError
+
+    def resume(self) -> None:
+        """Go on, in the loop's thread again."""
+        raise NotImplementedError
+
+    def abandon(self) -> None:
+        """Let go of everything, in any thread: the loop that it came from is gone."""
+        raise NotImplementedError
+
+
+class Runner:
+    """Takes jobs from the loop. Its methods belong to the loop's thread."""
+
+    __slots__ = ("_begin", "_context", "_retire_at", "_seat", "_slot")
+
+    def __init__(self, seat: Seat) -> None:
+        self._seat = seat
+        self._slot = seat.slot
+        self._begin = seat.slot.begin
+        self._context = contextvars.copy_context()
+        self._retire_at = seat.config.max_requests  # 0 when never, or asked already
+
+    @property
+    def running(self) -> int:
+        """How many jobs it has."""
+        return len(self.in_flight())
+
+    def submit(self, job: Job) -> None:
+        """Run the ``call`` of ``job`` some time, then let it resume."""
+        raise NotImplementedError
+
+    def in_flight(self) -> list[str]:
+        """For a dump of this worker, from whatever thread or signal handler makes it."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Let idle threads end. Busy ones are daemons, and end with their job or the process."""
+
+    def _ended(self, in_flight: int) -> None:
+        """A call is over, and ``in_flight`` are left."""
+        self._slot.end(in_flight)
+        if self._retire_at and self._slot.requests >= self._retire_at:
+            self._retire_at = 0
+            self._seat.retire("max-requests")
+
+
+class InlineRunner(Runner):
+    """Runs jobs at once, inside the loop. The pulse tells the watcher that this is no hang."""
+
+    __slots__ = ("_call", "_pulse", "_since")
+
+    def __init__(self, seat: Seat) -> None:
+        super().__init__(seat)
+        self._pulse = seat.pulse
+        self._call: Call | None = None
+        self._since = 0.0  # when the call began, by time.monotonic()
+
+    def __repr__(self) -> str:
+        return f"<InlineRunner{' in the application' * self._pulse.in_app}>"
+
+    def submit(self, job: Job) -> None:
+        call = self._call = job.call
+        assert call is not None
+        request = call.request
+        self._since = time.monotonic()
+        self._begin(request.method, request.raw_path, 1, self._since)
+        try:
+            self._pulse.in_app = True
+            self._context.copy().run(job.run)
+        except QuickStop:
+            pass  # the order to stop has been given, too, and the loop obeys it next
+        finally:
+            self._pulse.in_app = False
+            self._call = None
+            self._ended(0)
+        job.resume()
+
+    def in_flight(self) -> list[str]:
+        call = self._call
+        return [] if call is None else [describe(call, self._since)]
+
+
+def describe(call: Call, since: float) -> str:
+    """``GET /path, 1.2 s``: a call that began at that ``time.monotonic()``."""
+    return f"{call.title}, {time.monotonic() - since:.1f} s"

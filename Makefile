@@ -10,6 +10,7 @@ SOURCES := setup.py greenuni tests examples benchmarks
 
 .PHONY: help serve build test test-pure acceptance check format docs clean
 .PHONY: bench bench-smoke bench-render bench-profile
+.PHONY: fuzz-minute asan
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
@@ -35,6 +36,12 @@ test: $(VENV)/.has-test build ## run every test
 
 test-pure: $(VENV)/.has-test ## run what the compiled modules do from their Python sources
 	GREENUNI_PURE=1 $(TEST) tests/http tests/wsgi tests/asgi tests/corpus tests/arbiter/test_scoreboard.py $(PYTEST)
+
+fuzz-minute: $(VENV)/.has-test build ## compare what is compiled with its sources and h11, on new random examples
+	$(BIN)/python -m tests.fuzz.minute $(or $(SECONDS),60)
+
+asan: $(VENV)/.has-test $(VENV)/.has-build ## run the tests of the wire with AddressSanitizer and UBSan
+	$(BIN)/python -m tests.fuzz.sanitized $(PYTEST)
 
 acceptance: $(VENV)/.has-test build ## the system tests at full length: 30 s of load, 1 GiB bodies, 60 s requests
 	GREENUNI_ACCEPTANCE=1 $(BIN)/python -m pytest -s -v tests/system

@@ -1,0 +1,35 @@
+"""Builds the package a second time, with other compiler flags, beside a copy of the tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COPIED = ["setup.py", "pyproject.toml", "README.md", "LICENSE", "greenuni", "tests"]
+IGNORED = shutil.ignore_patterns("*.so", "*.c", "__pycache__")
+
+
+def build_copy(directory: Path, compiler: dict[str, str]) -> None:
+    """Make ``directory`` a copy of this project, compiled in place; run things there.
+
+    ``compiler`` are variables of the environment such as CFLAGS. The package has one module more,
+    ``greenuni.damage``. Raises CalledProcessError when it cannot be built.
+    """
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, directory / name, ignore=IGNORED)
+        else:
+            shutil.copy2(ROOT / name, directory)
+    shutil.copy2(ROOT / "tests/fuzz/damage.pyx", directory / "greenuni")
+    subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_ext", "--inplace"],
+        cwd=directory,
+        env={**os.environ, **compiler, "GREENUNI_BUILD": "required"},
+        check=True,
+    )

@@ -79,13 +79,13 @@ def test_a_broken_writer_is_found(module: str, name: str, value: Any) -> None:
 
 def test_a_wrong_type_is_a_difference() -> None:
     twin = Twin("broken", load_sources())
-    read_request = twin.http.connection.read_request
+    read_request = twin.http.reference.read_request
 
     def read_with_number(*arguments: Any) -> Any:
         request = read_request(*arguments)
         request.keep_alive = int(request.keep_alive)
         return request
 
-    twin.http.connection.read_request = read_with_number
+    twin.http.reference.read_request = read_with_number
     with pytest.raises(Difference, match=r"False, 1, False"):
         compare_reading(Arrival((b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",)), [twin])

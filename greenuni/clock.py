@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import time
-from email.utils import formatdate
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def imf_fixdate(second: int) -> bytes:
+    """A Unix time as RFC 9110 5.6.7 writes it: ``b"Sun, 06 Nov 1994 08:49:37 GMT"``.
+
+    ``email.utils`` could do it, for more than a megabyte in every worker.
+    """
+    year, month, day, hour, minute, seconds, weekday, _, _ = time.gmtime(second)
+    text = f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{seconds:02} GMT"
+    return text.encode("ascii")
 
 
 class Clock:
@@ -22,7 +34,7 @@ class Clock:
         """An IMF-fixdate (RFC 9110 5.6.7), as bytes: ``b"Sun, 06 Nov 1994 08:49:37 GMT"``."""
         second = int(time.time())
         if second != self._second:
-            self._date = formatdate(second, usegmt=True).encode("ascii")
+            self._date = imf_fixdate(second)
             self._second = second
         return self._date
 

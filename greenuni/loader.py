@@ -14,7 +14,6 @@ interface that was given and does not fit is a `ConfigError`: the application is
 from __future__ import annotations
 
 import ast
-import difflib
 import functools
 import importlib
 import inspect
@@ -194,6 +193,8 @@ def _not_in_package(target: Target, package: str, last: str) -> str:
 
 
 def _nearest(word: str, known: Iterable[str]) -> str | None:
+    import difflib  # for mistakes only; no process that serves keeps it in memory
+
     found = difflib.get_close_matches(word, sorted(known), n=1)
     return found[0] if found else None
 

@@ -60,6 +60,18 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": {"_pure"},
     "_pure": set(),
 }
+# Modules that cost every process memory and are needed by few: imported where they are.
+SELDOM_NEEDED = {
+    "difflib",
+    "email",
+    "logging.config",
+    "logging.handlers",
+    "pickle",
+    "random",
+    "sysconfig",
+    "tempfile",
+    "tomllib",
+}
 NO_IO_IN_HTTP = {"asyncio", "logging", "os", "select", "socket", "ssl", "threading", "time"}
 
 
@@ -167,13 +179,16 @@ def loaded_by(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import greenuni.wsgi", {"asyncio", "anyio", "greenuni.asgi"}),
+        ("import greenuni.wsgi", {"asyncio", "anyio", "greenuni.asgi", *SELDOM_NEEDED}),
         ("import greenuni.asgi", {"greenuni.wsgi"}),
         (
             "import greenuni.cli",
-            {"asyncio", "anyio", "h11", "greenuni.asgi", "greenuni.wsgi", "greenuni.http"},
+            {
+                *("asyncio", "anyio", "h11", "greenuni.asgi", "greenuni.wsgi", "greenuni.http"),
+                *SELDOM_NEEDED,
+            },
         ),
-        ("import greenuni.worker", {"asyncio", "anyio", "h11"}),
+        ("import greenuni.worker, greenuni.arbiter", {"asyncio", "anyio", "h11", *SELDOM_NEEDED}),
     ],
 )
 def test_a_process_loads_only_what_it_needs(statement: str, absent: set[str]) -> None:

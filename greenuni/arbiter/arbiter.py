@@ -21,7 +21,6 @@ from greenuni.arbiter.effects import BecomeWorker, Effects, Setup, announce
 from greenuni.arbiter.events import Event, Signalled, Tick
 from greenuni.arbiter.inherited import Inherited
 from greenuni.arbiter.listeners import close_all, open_listeners
-from greenuni.arbiter.pidfile import PidFile
 from greenuni.arbiter.signals import SignalPipe, StoppedEarly
 from greenuni.arbiter.table import Plan, Table
 from greenuni.arbiter.title import set_title
@@ -84,6 +83,8 @@ def _serve(
     _introduce(config, logs)
     try:
         if config.pidfile:
+            from greenuni.arbiter.pidfile import PidFile  # takes tempfile, half a megabyte
+
             pidfile = PidFile(config.pidfile)
             pidfile.write()
             owned.callback(pidfile.remove)
@@ -100,6 +101,10 @@ def _serve(
     owned.callback(children.close)
     effects = Effects(setup, logs, signals, load_config, application, children)
     owned.callback(effects.close_listeners)
+    # Without this the first collection in a worker would write to every object's header, and have a copy
+    # of what it shares with the others.
+    gc.collect()
+    gc.freeze()
     return _loop(Table.start(Plan.of(config)), effects, children, signals)
 
 
@@ -113,15 +118,12 @@ def _introduce(config: Config, logs: Logs) -> None:
 
 
 def _preload(config: Config, preload: Preload | None, log: logging.Logger) -> Application | None:
-    """Load the application once for all workers, and keep its pages shared with them."""
+    """Load the application once for all workers."""
     if not config.preload_app or preload is None:
         return None
     application = preload(config)
     if threading.active_count() > 1:
         log.warning("The preloaded application has started threads, which workers will not have")
-    # Without this the first collection in a worker would write to every object's header.
-    gc.collect()
-    gc.freeze()
     return application
 
 

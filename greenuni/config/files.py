@@ -25,11 +25,6 @@ from greenuni.config.sources import Given, Layer, Origin, Rank
 from greenuni.config.unsupported import BY_KEY
 from greenuni.errors import ConfigError, user_traceback
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
-
 OWN_FILES = ("greenuni.conf.py", "greenuni.toml")
 GUNICORN_FILE = "gunicorn.conf.py"
 PROJECT_FILE = "pyproject.toml"
@@ -82,6 +77,12 @@ def _read_path(path: Path, shown: str) -> Layer:
 
 
 def _parsed(path: Path) -> dict[str, Any]:
+    # Half a megabyte, which a server that is configured otherwise does without.
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+
     try:
         table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

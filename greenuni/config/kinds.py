@@ -8,7 +8,6 @@ No kind looks at the file system; what depends on a directory is checked after t
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import socket
@@ -23,6 +22,8 @@ FALSE_WORDS = frozenset({"false", "no", "off", "0"})
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that ``word`` is probably a slip of, or None."""
+    import difflib  # for mistakes only; no process that serves keeps it in memory
+
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return found[0] if found else None
 

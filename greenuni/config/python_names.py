@@ -7,7 +7,6 @@ resembles a setting that the file does not set is an error.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
 from greenuni.config.declare import Setting
@@ -79,5 +78,7 @@ def _resembled(name: str) -> str | None:
     for candidate in SETTINGS:
         if candidate.replace("_", "") == name.replace("_", "").lower():
             return candidate
+    import difflib  # for mistakes only; no process that serves keeps it in memory
+
     close = difflib.get_close_matches(name, list(SETTINGS), n=1, cutoff=CLOSE)
     return close[0] if close else None

@@ -6,9 +6,7 @@ The root logger gets no handler and existing loggers are left as they are: they 
 from __future__ import annotations
 
 import grp
-import json
 import logging
-import logging.config
 import os
 import pwd
 import sys
@@ -45,7 +43,12 @@ class Logs:
         access_logger.setLevel(logging.INFO)
         for logger in (self.error, access_logger):
             _remove_handlers(logger)
-        if _apply_user_config(config):
+        if config.logconfig_dict or config.logconfig_json or config.logconfig:
+            # Seldom asked for, and nearly a megabyte in every process: logging.config imports pickle,
+            # queue and socketserver.
+            from greenuni.observe.logging_config import configure_logging
+
+            configure_logging(config)
             for logger in (self.error, access_logger):
                 logger.propagate = not logger.handlers
         else:
@@ -168,29 +171,3 @@ def _remove_handlers(logger: logging.Logger) -> None:
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()  # leaves standard error and standard output open
-
-
-def _apply_user_config(config: Config) -> bool:
-    """Apply log-config, log-config-json or logconfig_dict; say whether there was one."""
-    try:
-        if config.logconfig_dict:
-            _apply_dict(dict(config.logconfig_dict))
-        elif config.logconfig_json:
-            with open(config.logconfig_json, encoding="utf-8") as file:
-                _apply_dict(json.load(file))
-        elif config.logconfig:
-            # fileConfig takes a missing file for an empty one.
-            with open(config.logconfig, encoding="utf-8") as file:
-                logging.config.fileConfig(file, disable_existing_loggers=False)
-        else:
-            return False
-    except Exception as error:  # handlers are made by classes of the user's choice
-        source = config.logconfig_json or config.logconfig or "logconfig_dict"
-        raise ConfigError(f"the logging configuration {source} cannot be used: {error}") from error
-    return True
-
-
-def _apply_dict(settings: dict[str, Any]) -> None:
-    settings.setdefault("version", 1)
-    settings.setdefault("disable_existing_loggers", False)
-    logging.config.dictConfig(settings)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import random
 import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from greenuni.arbiter.inherited import Inherited
 from greenuni.arbiter.messages import Booted, Changed, Channel, Failed, Ready, Retiring
@@ -18,10 +17,12 @@ from greenuni.config import Config, check_applicable
 from greenuni.errors import BootError, GreenuniError, user_traceback
 from greenuni.loader import load, prepare_imports
 from greenuni.shell import Application, Interface, Seat, WorkerState, beat_interval
-from greenuni.worker.changes import Changes
 from greenuni.worker.dump import Dump
 from greenuni.worker.identity import become_worker, set_boot_signals, set_exit_signals
 from greenuni.worker.watcher import Watcher
+
+if TYPE_CHECKING:
+    from greenuni.worker.changes import Changes
 
 SHORT_BUDGET = 1.0  # seconds to drain when the arbiter is gone or the code is being edited
 
@@ -114,6 +115,8 @@ class Life:
         self._watcher.start()
         self._channel.send(Booted())
         if self._config.reload:
+            from greenuni.worker.changes import Changes
+
             extra = [self._config.config] if self._config.config else []
             self._changes = Changes(lambda path: self._channel.send(Changed(path)), extra)
             self._changes.start()
@@ -178,6 +181,8 @@ def with_jitter(config: Config) -> Config:
     """``max_requests`` drawn for this worker, so that a generation does not retire in lockstep."""
     if not config.max_requests:
         return config
+    import random  # where it is not asked for, no worker keeps it in memory
+
     drawn = config.max_requests + random.randint(0, config.max_requests_jitter)
     return dataclasses.replace(config, max_requests=drawn)
 

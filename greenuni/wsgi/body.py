@@ -8,7 +8,6 @@ descriptor and not a thread. What comes out is ``wsgi.input``: an ordinary file 
 from __future__ import annotations
 
 import io
-import tempfile
 from typing import IO
 
 
@@ -46,6 +45,8 @@ class RequestBody:
             raise self._error(error) from error
 
     def _move_to_file(self) -> None:
+        import tempfile  # half a megabyte, which most workers never need
+
         # Not tempfile.SpooledTemporaryFile: before 3.11 it lacks parts of the file interface, and
         # its fileno() writes the file that nobody asked for.
         file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 - it outlives this call

@@ -20,7 +20,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import tempfile
 import time
 from dataclasses import dataclass
 from typing import IO
@@ -290,6 +289,8 @@ class SpoolFile:
     __slots__ = ("_file", "_start", "end")
 
     def __init__(self, directory: str | None) -> None:
+        import tempfile  # half a megabyte, which most workers never need
+
         self._file: IO[bytes] = tempfile.TemporaryFile(  # noqa: SIM115 - closed by close()
             buffering=0, dir=directory
         )

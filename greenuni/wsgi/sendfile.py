@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -48,6 +47,8 @@ def maybe_span(wrapper: FileWrapper) -> FileSpan | None:
     Only Python's own file objects: others have a ``fileno()``, too, and read something else than
     what stands in that file (gzip, say).
     """
+    import tempfile  # half a megabyte, which most workers never need
+
     file = wrapper.file
     if isinstance(file, tempfile._TemporaryFileWrapper):
         file = file.file

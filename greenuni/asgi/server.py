@@ -27,7 +27,6 @@ from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup
-from asgiref.compatibility import double_to_single_callable
 
 from greenuni.asgi.accept import Acceptor
 from greenuni.asgi.interfaces import App, Runtime
@@ -166,6 +165,9 @@ class Server:
         seat = self._seat
         app: App = seat.app.callable
         if seat.app.interface is Interface.ASGI2:
+            # For these only: it imports asgiref's threads.
+            from asgiref.compatibility import double_to_single_callable
+
             app = double_to_single_callable(app)  # type: ignore[no-untyped-call]
         is_required = seat.config.lifespan == "on"
         lifespan = Lifespan(app, seat.log, self._tell, is_required=is_required)

@@ -21,7 +21,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 APPS = HERE / "apps"
 REQUIREMENTS = HERE / "requirements.txt"
+# Built from source, so they are left out where there is no C compiler.
 BJOERN = "bjoern==3.2.2"
+GUNICORN_PARSER = "gunicorn_h1c==0.6.9"
 INSTALLED_FROM = ("setup.py", "pyproject.toml", "README.md", "greenuni")
 
 # How the interpreter was built decides a third of what Python code costs.
@@ -81,17 +83,15 @@ def build(directory: Path, interpreter: str, *, with_bjoern: bool) -> Bench:
         output([interpreter, "-m", "venv", "--clear", str(home)])
     _install_rivals(python, home / "requirements.stamp")
     _install_greenuni(python, home / "greenuni.stamp", directory / "source")
-    skipped = {}
+    skipped = {"gunicorn_h1c": _install_built(python, "gunicorn_h1c", GUNICORN_PARSER)}
     if with_bjoern:
-        reason = _install_bjoern(python)
-        if reason:
-            skipped["bjoern"] = reason
+        skipped["bjoern"] = _install_bjoern(python)
     return Bench(
         bin=home / "bin",
         python=output([interpreter, "-c", DESCRIBE_PYTHON]),
         compiled_modules=int(output([str(python), "-I", "-c", COUNT_COMPILED])),
         versions=_versions(python),
-        skipped=skipped,
+        skipped={name: reason for name, reason in skipped.items() if reason},
     )
 
 
@@ -153,16 +153,21 @@ def _is_current(stamp: Path, digest: str) -> bool:
 
 def _install_bjoern(python: Path) -> str:
     """Build bjoern; return one sentence that says why not, or nothing."""
-    if _has_module(python, "bjoern"):
-        return ""
-    if not Path("/usr/include/ev.h").exists():
+    if not _has_module(python, "bjoern") and not Path("/usr/include/ev.h").exists():
         problem = apt_install("libev-dev")
         if problem:
             return f"bjoern needs libev's headers (Debian: libev-dev); {problem}"
+    return _install_built(python, "bjoern", BJOERN)
+
+
+def _install_built(python: Path, module: str, requirement: str) -> str:
+    """Build one package; return one sentence that says why not, or nothing."""
+    if _has_module(python, module):
+        return ""
     try:
-        pip(python, "--no-build-isolation", BJOERN)
+        pip(python, "--no-build-isolation", requirement)
     except BenchError as error:
-        return f"bjoern does not build here: {str(error).splitlines()[-1]}"
+        return f"{module} does not build here: {str(error).splitlines()[-1]}"
     return ""
 
 

@@ -63,7 +63,7 @@ def _set_up(
     options: argparse.Namespace, bench: Bench, wrk: str, cpus: Cpus
 ) -> tuple[Stage, dict[str, str]]:
     """The stage of this run, and what will not be measured, with the reason."""
-    skipped = {name: bench.skipped[name] for name in options.servers if name in bench.skipped}
+    skipped = dict(bench.skipped)
     openload = ""
     try:
         if cpus.shared:
@@ -127,7 +127,7 @@ class Progress:
         self._guessed_done += step.seconds
         self._guessed_left -= step.seconds
         pace = (time.monotonic() - self._started) / self._guessed_done
-        left = self._guessed_left * pace / 60
+        left = max(0.0, self._guessed_left) * pace / 60
         line = f"[{self._count}/{self._total}] {step.label}  {left:.0f} min left  {outcome}"
         print(line.rstrip(), file=sys.stderr, flush=True)
 

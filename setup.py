@@ -25,7 +25,8 @@ DIRECTIVES = {
     "annotation_typing": False,  # annotations are mypy's; C types stand in the .pxd files
     "auto_pickle": False,
 }
-FLAGS = ["-O3", "-g0"]  # portable code; nobody debugs the C, and debug information is 80 % of a module
+# Portable code, and no debug information: nobody steps through the generated C.
+FLAGS = ["-O3", "-g0"]
 
 
 def sources() -> list[Path]:

@@ -23,7 +23,7 @@ from wrk import Load, wrk_command
 
 HELLO = workloads.BY_NAME["hello"]
 WORKERS = 4
-OPENINGS = 5  # times that wrk opens its connections anew
+OPENINGS = 4  # times that wrk opens its connections anew
 LOAD_SECONDS = 1
 SETTLING_SECONDS = 1.5  # for the other workers, when the first one answers
 ENOUGH_OF_THEM = 0.97  # of the connections, before they are counted: some may be about to close

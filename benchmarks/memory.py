@@ -21,9 +21,9 @@ from commands import BenchError
 from processes import Process, running, session_pss_kib
 from sections import Record, Stage, Step
 from servers import Server
-from workloads import Workload
 
 HELLO = workloads.BY_NAME["hello"]
+REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 SETTLING_SECONDS = 2.0  # for a server to become idle, and to give back what it keeps for a moment
 # A connection's memory is only given back when the server has noticed that it stays idle.
 IDLE_SECONDS = 5.0
@@ -32,15 +32,11 @@ IDLE_SECONDS = 5.0
 ENOUGH = "--worker-connections 12000 --keep-alive 300"
 IDLE_FLAGS = {
     "greenuni-sync": ENOUGH,
-    "greenuni-threads": ENOUGH,
     "granian-wsgi": "--backpressure 12000",
     "gunicorn-gthread": ENOUGH,
     "greenuni-uvloop": ENOUGH,
-    "greenuni-asyncio": ENOUGH,
     "granian-asgi": "--backpressure 12000",
     "uvicorn-httptools": "--timeout-keep-alive 300",
-    "uvicorn-h11": "--timeout-keep-alive 300",
-    "gunicorn-asgi": ENOUGH,
 }
 
 
@@ -91,7 +87,7 @@ def _idle_connections(server: Server, stage: Stage) -> list[Record]:
 def _asked_once(process: Process) -> socket.socket:
     """A keep-alive connection that has had one answer. Raises ``BenchError`` without one."""
     connection = socket.create_connection(("127.0.0.1", process.port), timeout=10)
-    connection.sendall(request_bytes(HELLO))
+    connection.sendall(REQUEST)
     answer = b""
     while not answer.endswith(HELLO.expects):
         received = connection.recv(65536)
@@ -100,11 +96,6 @@ def _asked_once(process: Process) -> socket.socket:
             raise BenchError(f"a connection was closed after {answer[:60]!r}")
         answer += received
     return connection
-
-
-def request_bytes(workload: Workload) -> bytes:
-    """A plain GET."""
-    return f"{workload.method} / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
 
 
 def _refuse_closed(sockets: list[socket.socket]) -> None:

@@ -6,6 +6,7 @@ Reads ``results/latest.json`` of the directory (that of this file) and writes ``
 
 from __future__ import annotations
 
+import statistics
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from figures import CONNECTION, IDLE, P99_COMMON, P99_OWN, UNEVEN, Figure, Figur
 from results import Results, Section
 from sections import Record
 from servers import BY_NAME, SERVERS, Server
+from speed import Sample
 from tables import bullets, table
 from targets import TARGETS, Target, Verdict, judge
 from workloads import WORKLOADS, Interface, Workload
@@ -46,6 +48,7 @@ def render(data: Results) -> str:
     parts += _targets(figures)
     parts += _machine(data)
     if "speed" in data:
+        parts += _conditions(data["speed"])
         for interface in TITLES:
             parts += _speed(figures, interface)
         parts += _pure(figures)
@@ -106,6 +109,20 @@ def _machine(data: Results) -> list[str]:
         if section is not newest and different:
             lines.append(f"Section {name}: {'; '.join(different)}")
     return ["## Machine", bullets(lines)]
+
+
+def _conditions(section: Section) -> list[str]:
+    """How the speed section was measured, and how far somebody else disturbed it."""
+    shares = sorted(Sample(**record).disturbance for record in section.records)
+    if not shares:
+        return []
+    settings = section.settings
+    return [
+        f"The tables of CPU time: {settings['rounds']} rounds of {settings['seconds']} s a workload, over"
+        f" {settings['connections']} connections. Others, the hypervisor included, had the servers' CPU"
+        f" for {statistics.median(shares):.0%} of the time in the median measurement and for"
+        f" {shares[-1]:.0%} in the worst; above a few percent, measure again."
+    ]
 
 
 def _speed(figures: Figures, interface: Interface) -> list[str]:

@@ -54,26 +54,27 @@ _UVICORN = f"uvicorn {_BIND} --no-access-log {{app}}"
 _GRANIAN = f"granian {_BIND} --http 1 --no-ws {{app}}"
 
 
-def _ours(name: str, title: str, interface: Interface, flags: str) -> tuple[Server, Server]:
-    """A variant of greenuni as it is installed, and run from its Python sources."""
+def _ours(name: str, title: str, interface: Interface, flags: str) -> Server:
     command = _GREENUNI_WSGI if interface == "wsgi" else _GREENUNI_ASGI
-    compiled = Server(name, title, interface, "greenuni", f"{command} {flags}")
-    pure = replace(compiled, name=f"{name}-pure", title=f"{title}, pure Python", environment=PURE)
-    return compiled, pure
+    return Server(name, title, interface, "greenuni", f"{command} {flags}")
+
+
+def _pure(server: Server) -> Server:
+    """The same, run from the Python sources."""
+    title = f"{server.title}, pure Python"
+    return replace(server, name=f"{server.name}-pure", title=title, environment=PURE)
 
 
 def _rival(name: str, title: str, interface: Interface, command: str) -> Server:
     return Server(name, title, interface, title.split()[0], command)
 
 
-_SYNC, _SYNC_PURE = _ours("greenuni-sync", "greenuni sync", "wsgi", "--threads 1")
-_THREADS, _THREADS_PURE = _ours("greenuni-threads", "greenuni, 4 threads", "wsgi", "--threads 4")
-_UVLOOP, _UVLOOP_PURE = _ours("greenuni-uvloop", "greenuni (uvloop)", "asgi", "--loop uvloop")
-_ASYNCIO, _ASYNCIO_PURE = _ours("greenuni-asyncio", "greenuni (asyncio)", "asgi", "--loop asyncio")
+_SYNC = _ours("greenuni-sync", "greenuni sync", "wsgi", "--threads 1")
+_UVLOOP = _ours("greenuni-uvloop", "greenuni (uvloop)", "asgi", "--loop uvloop")
 
 SERVERS = (
     _SYNC,
-    _THREADS,
+    _ours("greenuni-threads", "greenuni, 4 threads", "wsgi", "--threads 4"),
     _rival("bjoern", "bjoern (C)", "wsgi", "python serve_bjoern.py {app} {port}"),
     _rival("granian-wsgi", "granian wsgi (Rust)", "wsgi", f"{_GRANIAN} --interface wsgi"),
     _rival("gunicorn-sync", "gunicorn sync", "wsgi", f"{_GUNICORN} --worker-class sync"),
@@ -90,7 +91,7 @@ SERVERS = (
         "waitress-serve --listen=127.0.0.1:{port} --threads=4 {app}",
     ),
     _UVLOOP,
-    _ASYNCIO,
+    _ours("greenuni-asyncio", "greenuni (asyncio)", "asgi", "--loop asyncio"),
     _rival("granian-asgi", "granian asgi (Rust)", "asgi", f"{_GRANIAN} --interface asgi"),
     _rival(
         "uvicorn-httptools",
@@ -109,10 +110,8 @@ SERVERS = (
         f"{_GUNICORN} --worker-class uvicorn.workers.UvicornWorker",
     ),
     _rival("hypercorn", "hypercorn", "asgi", "hypercorn --bind 127.0.0.1:{port} {app}"),
-    _SYNC_PURE,
-    _THREADS_PURE,
-    _UVLOOP_PURE,
-    _ASYNCIO_PURE,
+    _pure(_SYNC),
+    _pure(_UVLOOP),
 )
 
 BY_NAME = {server.name: server for server in SERVERS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import socket
 import subprocess
@@ -10,7 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,6 +162,8 @@ def test_an_idle_connection_that_was_closed_is_noticed() -> None:
 class Wrong(BaseHTTPRequestHandler):
     """Answers 200 with a body that no workload expects."""
 
+    protocol_version = "HTTP/1.1"
+
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Length", "5")
@@ -172,7 +176,7 @@ class Wrong(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def wrong_server() -> Iterator[int]:
-    with HTTPServer(("127.0.0.1", 0), Wrong) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Wrong) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server.server_port
@@ -203,3 +207,36 @@ def test_lost_answers_are_refused(counts: dict[str, int], complaint: str) -> Non
     wrk.refuse_errors(good, hello)
     with pytest.raises(module("commands").BenchError, match=complaint):
         wrk.refuse_errors({**good, **counts}, hello)
+
+
+@pytest.fixture
+def openload(tmp_path: Path) -> str:
+    machine = module("machine")
+    if machine.find_compiler() is None:
+        pytest.skip("there is no C compiler")
+    program: str = machine.build_openload(tmp_path)
+    return program
+
+
+def test_the_open_loop_counts_all_but_the_first_tenth(openload: str, wrong_server: int) -> None:
+    printed = module("commands").output([openload, str(wrong_server), "500", "0.4", "8"])
+    found = json.loads(printed)
+    assert found["requests"] == 180
+    assert 0 < found["p50"] <= found["p90"] <= found["p99"] <= found["p999"] <= found["max"]
+
+
+def test_the_open_loop_refuses_other_answers(openload: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        port = str(listener.getsockname()[1])
+        with pytest.raises(module("commands").BenchError, match="not a 200"):
+            module("commands").output([openload, port, "500", "0.4", "1"])
+        thread.join()

@@ -18,7 +18,7 @@ def module(name: str) -> Any:
 
 def section(*records: dict[str, Any], date: str = "2026-01-02", **changes: Any) -> Any:
     machine = {"Date": date, "CPU": "one", "Load average before": date}
-    settings = {"connections": 64}
+    settings = {"rounds": 3, "seconds": 1, "connections": 64}
     return module("results").Section(machine, settings, list(records), **changes)
 
 
@@ -138,6 +138,13 @@ def test_the_report_shows_latency_memory_and_fairness() -> None:
     openings = row(text, "granian asgi (Rust)")
     assert openings == ["granian asgi (Rust)", "12", "20", "20 16 16 12"]
     assert "| **no**" in text  # 21 MiB are too much
+
+
+def test_a_disturbed_run_says_so() -> None:
+    records = [{**sample("bjoern", 8.0), "others_seconds": others} for others in (0.1, 0.3, 4.0)]
+    text = module("render").render({"speed": section(*records)})
+    assert "3 rounds of 1 s a workload" in text
+    assert "for 3% of the time in the median measurement and for 40% in the worst" in text
 
 
 def test_errors_and_what_is_missing_are_told() -> None:

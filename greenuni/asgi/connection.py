@@ -3,6 +3,7 @@
     Phase     what is going on                                        clock
     IDLE      between requests; no byte of the next one has come      idle (before the first: head)
     HEAD      a part of a head has come                               head
+    STARTING  a request that came whole is being started              none
     BODY      a request is being answered, its body is arriving       body
     ANSWER    a complete request is being answered                    none
     HELD      too many application calls of this client still run     none
@@ -12,6 +13,9 @@
 
 Besides, as long as the transport holds bytes that the client does not take, the send clock runs.
 
+Most requests come whole, and their connection goes IDLE, STARTING, (ANSWER,) IDLE. Where tasks start
+eagerly, the response may be complete when `Cycle.start` returns.
+
 Reading goes on while the application runs, so that the client's leaving is seen at once; it pauses
 when too much of a body, or too many pipelined requests, wait.
 """
@@ -19,10 +23,13 @@ when too much of a body, or too many pipelined requests, wait.
 from __future__ import annotations
 
 import enum
+import math
 import time
 
+from greenuni.asgi.call import SHUTTING_DOWN, Call
+from greenuni.asgi.channel import Channel
 from greenuni.asgi.clocks import ReadClock, SendClock
-from greenuni.asgi.cycle import SHUTTING_DOWN, Cycle
+from greenuni.asgi.cycle import Cycle
 from greenuni.asgi.interfaces import Transport, Waiting
 from greenuni.asgi.scope import Peer
 from greenuni.asgi.service import DRAIN_IDLE, Service
@@ -49,25 +56,25 @@ OVERLAP_LIMIT = 16
 LINGER_SECONDS = 2.0
 
 
-class Phase(enum.Enum):
+class Phase(enum.IntEnum):
     """See the module."""
 
-    IDLE = "idle"
-    HEAD = "head"
-    BODY = "body"
-    ANSWER = "answer"
-    HELD = "held"
-    DISCARD = "discard"
-    LINGER = "linger"
-    CLOSED = "closed"
+    IDLE = 0
+    HEAD = 1
+    STARTING = 2
+    BODY = 3
+    ANSWER = 4
+    HELD = 5
+    DISCARD = 6
+    LINGER = 7
+    CLOSED = 8
 
 
-# A member looked up on its class costs several times what a global does, and every request does it
-# some twenty times.
-IDLE, HEAD, BODY, ANSWER, HELD, DISCARD, LINGER, CLOSED = Phase
+# Plain numbers, which compiled code compares without a call.
+_IDLE, _HEAD, _STARTING, _BODY, _ANSWER, _HELD, _DISCARD, _LINGER, _CLOSED = map(int, Phase)
 
 
-class Connection:
+class Connection(Channel):
     """See the module. It is the `TransportUser` of its transport and the `Channel` of its cycles."""
 
     __slots__ = (
@@ -85,58 +92,70 @@ class Connection:
         "_unread",
         "_wire",
         "_writable",
-        "write_paused",
+        "idle_since",
     )
 
     def __init__(self, service: Service, peer: Peer) -> None:
         self._service = service
         self._peer = peer
-        self._phase = IDLE
+        self._phase = _IDLE
         self._transport: Transport
         self._wire = Wire(service.limits, service.engine)
-        self._cycle: Cycle | None = None  # the request that is being answered
-        self._unfinished = 0  # application calls that have not returned
+        self._cycle: Call | None = None  # the request that is being answered
         self._request_at = 0.0  # monotonic seconds, first byte of the request
+        self._unfinished = 0  # application calls that have not returned
         self._has_eof = False
         self._unread = 0  # bytes of pipelined requests that wait, or of the body being discarded
         self._read_clock = ReadClock(service.deadlines)
         self._send_clock = SendClock(service.deadlines.send)
         self._is_reading_paused = False
         self._writable: Waiting | None = None  # made when a cycle has to wait
+        self.idle_since = math.inf  # monotonic seconds, as the tick saw it; infinite when in use
         self.write_paused = False
 
     def __repr__(self) -> str:
-        return f"<Connection {self._peer.name} {self._phase.value} {self._wire!r} {self._cycle!r}>"
+        phase = Phase(self._phase).name.lower()
+        return f"<Connection {self._peer.name} {phase} {self._wire!r} {self._cycle!r}>"
+
+    @property
+    def phase(self) -> Phase:
+        return Phase(self._phase)
 
     # Called by the transport
 
     def connection_made(self, transport: Transport) -> None:
         self._transport = transport
         now = time.monotonic()
-        self._service.population.add(self, now)
+        self._service.population.add(self)
         self._read_clock.wait_for_head(now)
+        self.idle_since = now
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase
-        if phase is IDLE:
+        if phase == _IDLE:
+            request = self._wire.take(data)
+            if request is not None:
+                self._begin_whole_request(request)
+                return
             self._begin_head(time.monotonic())
-        elif phase is BODY or phase is DISCARD:
-            self._read_clock.body_received(len(data), time.monotonic())
-        elif phase is ANSWER or phase is HELD:
+        elif phase in (_ANSWER, _HELD):
             self._hold(data)
             return
-        elif phase is not HEAD:
+        elif phase in (_LINGER, _CLOSED):
             return
-        self._wire.receive_data(data)
+        else:
+            if phase != _HEAD:
+                self._read_clock.body_received(len(data), time.monotonic())
+            self._wire.receive_data(data)
         self._advance()
 
     def eof_received(self) -> bool:
         self._has_eof = True
-        if self._phase in (IDLE, LINGER, CLOSED):
-            self._phase = CLOSED
+        if self._phase in (_IDLE, _LINGER, _CLOSED):
+            self._phase = _CLOSED
             return False
         self._wire.receive_data(b"")
-        if self._phase not in (ANSWER, HELD):
+        if self._phase not in (_ANSWER, _HELD):
             self._advance()
         elif self._cycle is not None:
             # The client has left, or has closed one half and waits for its answer: nobody can
@@ -145,7 +164,7 @@ class Connection:
         return not self._is_closed()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._phase = CLOSED
+        self._phase = _CLOSED
         self._service.population.remove(self)
         if self._cycle is not None:
             self._cycle.peer_lost()
@@ -162,14 +181,14 @@ class Connection:
             self._writable = None
 
     def _is_closed(self) -> bool:
-        return self._phase is CLOSED
+        return self._phase == _CLOSED
 
     # Reading
 
     def _begin_head(self, now: float) -> None:
-        self._phase = HEAD
+        self._phase = _HEAD
         self._request_at = now
-        self._service.population.idle.pop(self, None)
+        self.idle_since = math.inf
         if self._service.is_draining:
             self._read_clock.wait(now + DRAIN_IDLE)
         else:
@@ -187,7 +206,7 @@ class Connection:
                     self._receive_body(event.data)
                 elif isinstance(event, EndOfMessage):
                     self._end_request()
-                    if self._phase is not HEAD:
+                    if self._phase != _HEAD:
                         return
                 else:
                     break
@@ -196,48 +215,70 @@ class Connection:
             return
         if isinstance(event, ConnectionClosed):
             self._close()
-        elif self._phase is HEAD:
+        elif self._phase == _HEAD:
             self._wait_for_head()
-        elif self._phase is BODY and self._cycle is not None and self._cycle.inbox.is_full:
+        elif self._phase == _BODY and self._cycle is not None and self._cycle.inbox.is_full:
             self._pause_reading()
 
     def _wait_for_head(self) -> None:
         """The wire needs bytes: those of a next request, or the rest of a head."""
         self._unread = 0
         self._resume_reading()
-        if not self._wire.trailing_data[0]:
+        if not self._wire.has_more:
             self._become_idle()
 
     def _become_idle(self) -> None:
-        now = time.monotonic()
-        self._phase = IDLE
-        self._service.population.idle[self] = now
+        """Wait for the next request. The tick sets the clock, so that a busy connection never does."""
+        self._phase = _IDLE
+        self._read_clock.stop()
+        if self._service.is_draining:
+            self._start_idle_clock(time.monotonic())
+
+    def _start_idle_clock(self, now: float) -> None:
+        self.idle_since = now
         self._read_clock.wait(now + self._service.idle_timeout)
 
+    def _begin_whole_request(self, request: Request) -> None:
+        self._phase = _STARTING
+        self._read_clock.stop()
+        self._request_at = time.monotonic()
+        self.idle_since = math.inf
+        self._start_cycle(request)
+        if self._phase != _STARTING:
+            return
+        if self._cycle is not None:
+            self._phase = _ANSWER
+        else:
+            self._go_on()
+
+    def _start_cycle(self, request: Request) -> None:
+        self._unfinished += 1
+        cycle = Cycle(self._service, self, self._wire, request, self._peer, self._request_at)
+        self._cycle = cycle
+        cycle.start()
+
     def _begin_request(self, request: Request) -> None:
-        self._phase = BODY
+        self._phase = _BODY
         if request.expect_continue or not request.has_body:
             self._read_clock.stop()
         else:
             self._read_clock.wait_for_body(time.monotonic())
-        self._unfinished += 1
-        self._cycle = Cycle(self._service, self, self._wire, request, self._peer, self._request_at)
-        self._cycle.start()
+        self._start_cycle(request)
 
     def _receive_body(self, data: bytes) -> None:
-        if self._phase is BODY and self._cycle is not None:
+        if self._phase == _BODY and self._cycle is not None:
             self._cycle.inbox.feed(data)
-        elif self._phase is DISCARD:
+        elif self._phase == _DISCARD:
             self._unread += len(data)
             if self._unread > DISCARD_LIMIT:
                 self._linger()
 
     def _end_request(self) -> None:
         """The request is complete; what comes now belongs to the next one."""
-        if self._phase is DISCARD:
+        if self._phase == _DISCARD:
             self._renew()
-        elif self._phase is BODY:
-            self._phase = ANSWER
+        elif self._phase == _BODY:
+            self._phase = _ANSWER
             self._read_clock.stop()
             self._resume_reading()
             if self._cycle is not None:
@@ -259,81 +300,86 @@ class Connection:
             self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
-        if self._is_reading_paused and self._phase is not CLOSED:
+        if self._is_reading_paused and self._phase != _CLOSED:
             self._is_reading_paused = False
             self._read_clock.resume(time.monotonic())
             self._transport.resume_reading()
 
     # The channel of the cycles
 
-    def write(self, data: bytes) -> None:
-        self._send_clock.written(len(data))
-        self._transport.write(data)
+    def write(self, parts: list[bytes]) -> None:
+        for part in parts:
+            self._send_clock.written(len(part))
+        self._transport.writelines(parts)
 
-    async def wait_writable(self) -> None:
-        while self.write_paused:
-            if self._writable is None:
-                self._writable = self._service.runtime.new_waiting()
-            await self._writable.wait()
+    def writable(self) -> Waiting:
+        if self._writable is None:
+            self._writable = self._service.runtime.new_waiting()
+        return self._writable
 
     def ask_for_body(self) -> None:
         self._resume_reading()
         if self._wire.they_are_waiting_for_100_continue:
-            self.write(self._wire.send_continue())
+            self.write([self._wire.send_continue()])
             self._read_clock.wait_for_body(time.monotonic())
 
     def response_ended(self) -> None:
         self._cycle = None
-        is_reusable = self._wire.our_state is DONE
-        if self._phase is BODY:
-            self._phase = DISCARD
+        if self._phase == _BODY:
+            self._phase = _DISCARD
             self._unread = 0
             self._resume_reading()
-            if not is_reusable:
+            if self._wire.our_state is not DONE:
                 self._linger()
-        elif is_reusable:
+        elif self._phase != _STARTING:
+            # Else the starter goes on, or a burst of pipelined requests would be a recursion.
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """A complete request has been answered."""
+        if self._wire.our_state is DONE:
             self._start_over()
         else:
             self._close()
 
     def refuse(self, status: int, detail: str) -> None:
         self._cycle = None
-        self.write(self._wire.refuse(status, detail, self._service.clock.date()))
+        self.write([self._wire.refuse(status, detail, self._service.clock.date())])
         self._linger()
 
-    def break_off(self, *, must_reset: bool) -> None:
+    def break_off(self, must_reset: bool) -> None:
         self._cycle = None
         if must_reset:
             self.abort()
-        elif self._phase is BODY:
+        elif self._phase == _BODY:
             self._linger()
         else:
             self._close()
 
     def abort(self) -> None:
         """Reset the connection, whatever is still to be sent."""
-        self._phase = CLOSED
+        self._phase = _CLOSED
         self._transport.abort()
 
-    def cycle_finished(self) -> None:
+    def call_finished(self) -> None:
         self._unfinished -= 1
-        if self._phase is HELD:
+        if self._phase == _HELD:
             self._start_over()
 
     # From one request to the next, or to the end
 
     def _start_over(self) -> None:
         self._renew()
-        if self._phase is HEAD:
+        if self._phase == _HEAD:
             self._advance()
 
     def _renew(self) -> None:
         """Both sides are done with a request; the next one may be waiting (HEAD), or not (IDLE)."""
         if self._unfinished > OVERLAP_LIMIT:
-            self._phase = HELD
+            self._phase = _HELD
             return
         self._wire.start_next_cycle()
-        if self._has_eof or self._unread or self._wire.trailing_data[0]:
+        if self._has_eof or self._unread or self._wire.has_more:
             self._begin_head(time.monotonic())
         else:
             self._become_idle()
@@ -345,7 +391,7 @@ class Connection:
         )
         if self._cycle is not None:
             self._cycle.fail(error.status, str(error))
-        elif self._phase is DISCARD:
+        elif self._phase == _DISCARD:
             self._linger()
         else:
             self.refuse(error.status, str(error))
@@ -354,17 +400,16 @@ class Connection:
         if self._has_eof:
             self._close()
             return
-        self._phase = LINGER
+        self._phase = _LINGER
         self._read_clock.wait(time.monotonic() + LINGER_SECONDS)
         self._resume_reading()
         self._transport.write_eof()
 
     def _close(self) -> None:
-        if self._unread and not self._has_eof and self._phase is not LINGER:
+        if self._unread and not self._has_eof and self._phase != _LINGER:
             self._linger()
             return
-        self._phase = CLOSED
-        self._service.population.idle.pop(self, None)
+        self._phase = _CLOSED
         self._transport.close()
 
     # Called by the service
@@ -374,16 +419,19 @@ class Connection:
         if self._send_clock.has_passed(buffered, now):
             self._service.seat.log.info("%s: does not read its response", self._peer.name)
             self.abort()
-        elif self._read_clock.has_passed(now) and not (buffered and self._phase is IDLE):
+        elif self._phase == _IDLE and self.idle_since == math.inf:
+            self._start_idle_clock(now)
+        elif self._read_clock.has_passed(now) and not (buffered and self._phase == _IDLE):
             self._time_out()
 
     def start_drain(self) -> None:
-        if self._phase is IDLE or self._phase is HEAD:
-            soon = time.monotonic() + DRAIN_IDLE
-            self._read_clock.wait(min(self._read_clock.deadline, soon))
+        if self._phase == _IDLE or self._phase == _HEAD:
+            now = time.monotonic()
+            self.idle_since = min(self.idle_since, now)
+            self._read_clock.wait(min(self._read_clock.deadline, now + DRAIN_IDLE))
 
     def close_idle(self) -> None:
-        if self._phase is IDLE:
+        if self._phase == _IDLE:
             self._close()
 
     def leave(self) -> None:
@@ -394,9 +442,9 @@ class Connection:
             self._close()
 
     def _time_out(self) -> None:
-        if self._phase is HEAD:
+        if self._phase == _HEAD:
             self._reject(RemoteProtocolError(HEAD_LATE, 408))
-        elif self._phase is BODY:
+        elif self._phase == _BODY:
             self._reject(RemoteProtocolError(BODY_LATE, 408))
         else:
             self._close()

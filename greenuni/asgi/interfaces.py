@@ -2,7 +2,8 @@
 
 A connection stands between a *transport* below and a *cycle* above. The transport side is the part
 of asyncio's documented Protocol and Transport pair that HTTP needs; what implements it is
-``transport.SocketTransport``, in tests ``greenuni.testing.MemoryTransport``.
+``transport.SocketTransport``, in tests ``greenuni.testing.MemoryTransport``. What the cycle asks of the
+connection is `channel.Channel`.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Runtime(Protocol):
 
     def unwatch(self, fd: int) -> None: ...
 
-    def spawn(self, context: Context, run: Callable[[], Coroutine[Any, Any, None]]) -> Cancellable:
+    def spawn(self, context: Context, run: Coroutine[Any, Any, None]) -> Cancellable:
         """Start ``run`` in a task of its own, in a copy of ``context``."""
 
     def new_waiting(self) -> Waiting: ...
@@ -98,33 +99,3 @@ class Runtime(Protocol):
 
     def checkpoint(self) -> Awaitable[None]:
         """Let everybody else run once; raises ``cancelled`` when this task is."""
-
-
-class Channel(Protocol):
-    """What a cycle asks of the connection that its request came on."""
-
-    write_paused: bool  # the transport's buffer is above its high-water mark
-
-    def write(self, data: bytes) -> None: ...
-
-    def wait_writable(self) -> Awaitable[None]:
-        """Wait until ``write_paused`` is over or the connection is lost."""
-
-    def ask_for_body(self) -> None:
-        """The application wants (more of) the body: 100 Continue if the client waits for it."""
-
-    def response_ended(self) -> None:
-        """The last byte of the response has been written: on to the next request, or close."""
-
-    def refuse(self, status: int, detail: str) -> None:
-        """Answer with an error response of the server's own; only while no head has left."""
-
-    def break_off(self, *, must_reset: bool) -> None:
-        """The response that has begun cannot be completed, and the client must notice.
-
-        ``must_reset`` when the end of the connection is the end of the body: then an orderly close
-        would make it look complete.
-        """
-
-    def cycle_finished(self) -> None:
-        """The application has returned, which may be long after ``response_ended``."""

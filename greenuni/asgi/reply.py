@@ -1,7 +1,7 @@
 """What an application has sent in answer to one request, and the bytes that its messages come to.
 
-A pure state machine: messages in, bytes out, errors for what cannot come now. `Cycle` waits and
-writes. Framing is `greenuni.http.Responder`'s.
+A pure state machine: messages in, bytes out, errors for what cannot come now. `Call` writes. Framing
+is `greenuni.http.Responder`'s.
 
     AWAITED -> STARTED -> STREAMING -> (TRAILING) -> ENDED
                        -> FILE ->
@@ -13,7 +13,7 @@ and a short response is one write.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from typing import Any
 
 from greenuni.asgi.interfaces import Message
 from greenuni.asgi.scope import accepts_trailers
@@ -26,21 +26,35 @@ class UnexpectedMessage(RuntimeError):
     """The application sent a message that cannot come at this point, or is none."""
 
 
-class Stage(enum.Enum):
-    """How far the response has come, and by ``steps`` what may be sent from there."""
+class Stage(enum.IntEnum):
+    """How far the response has come."""
 
-    steps: dict[str, Step]
-
-    AWAITED = "awaited"
-    STARTED = "started"  # the head is known and held back
-    STREAMING = "streaming"  # the head has left
-    FILE = "sending a file"  # the head has left, and the file's bytes follow
-    TRAILING = "trailing"  # the body is complete, trailers are promised
-    ENDED = "complete"
+    AWAITED = 0
+    STARTED = 1  # the head is known and held back
+    STREAMING = 2  # the head has left
+    FILE = 3  # the head has left, and the file's bytes follow
+    TRAILING = 4  # the body is complete, trailers are promised
+    ENDED = 5
 
 
-# A member looked up on its class costs several times what a global does, for every message.
-AWAITED, STARTED, STREAMING, FILE, TRAILING, ENDED = Stage
+STAGE_NAMES = ("awaited", "started", "streaming", "sending a file", "trailing", "complete")
+
+# Plain numbers, which compiled code compares without a call.
+_AWAITED, _STARTED, _STREAMING, _FILE, _TRAILING, _ENDED = map(int, Stage)
+
+# What is done with a message.
+_START, _HINT, _BODY, _TRAILER, _NOTHING = range(1, 6)
+
+# The table of what may come when, by stage. Pathsend is not in it: the file is read first
+# (`Cycle.send_file`). What comes when the response is complete is trailers that nobody asked for.
+EXPECTED: tuple[dict[str, int], ...] = (
+    {"http.response.start": _START, "http.response.early_hint": _HINT},
+    {"http.response.body": _BODY, "http.response.early_hint": _HINT},
+    {"http.response.body": _BODY, "http.response.early_hint": _HINT},
+    {},
+    {"http.response.trailers": _TRAILER},
+    {"http.response.trailers": _NOTHING},
+)
 
 
 class Reply:
@@ -53,10 +67,10 @@ class Reply:
         self._request = request
         self._trailers: list[tuple[bytes, bytes]] | None = None  # when promised and wanted
         self.responder = Responder(wire, request)
-        self.stage = AWAITED
+        self.stage = _AWAITED
 
     def __repr__(self) -> str:
-        return f"<Reply {self.stage.value} {self.responder!r}>"
+        return f"<Reply {STAGE_NAMES[self.stage]} {self.responder!r}>"
 
     @property
     def is_event_stream(self) -> bool:
@@ -66,103 +80,89 @@ class Reply:
             for name, value in self.responder.headers
         )
 
-    def take(self, message: Message) -> bytes:
+    def take(self, message: Message) -> list[bytes]:
         """The bytes to write now for the application's next message; often none."""
-        step = self.stage.steps.get(message["type"])
-        if step is None:
-            raise self._unexpected(message)
-        return step(self, message)
+        step = EXPECTED[self.stage].get(message["type"], 0)
+        if step == _BODY:
+            return self._body(message)
+        if step == _START:
+            return self._start(message)
+        if step == _HINT:
+            return self._hint(message)
+        if step == _TRAILER:
+            return self._trailer(message)
+        if step == _NOTHING:
+            return []
+        raise self._unexpected(message)
 
-    def end(self) -> bytes:
+    def end(self) -> list[bytes]:
         """End a body that has begun."""
-        self.stage = ENDED
-        return b"".join(self.responder.end())
+        self.stage = _ENDED
+        return self.responder.end()
 
-    def start_file(self, size: int) -> bytes:
+    def start_file(self, size: int) -> list[bytes]:
         """The head of a response whose ``size`` bytes of body the caller writes: stage FILE."""
-        head = b"".join(self.responder.passthrough(size))
-        self.stage = FILE
+        head = self.responder.passthrough(size)
+        self.stage = _FILE
         return head
 
     def end_file(self) -> None:
-        self.stage = ENDED
+        self.stage = _ENDED
 
     def _unexpected(self, message: Message) -> UnexpectedMessage:
-        expected = " or ".join(self.stage.steps) or "nothing more"
+        expected = " or ".join(EXPECTED[self.stage]) or "nothing more"
         return UnexpectedMessage(
-            f"{message['type']!r} cannot come while the response is {self.stage.value};"
+            f"{message['type']!r} cannot come while the response is {STAGE_NAMES[self.stage]};"
             f" expected {expected}"
         )
 
-    def _start(self, message: Message) -> bytes:
-        if "status" not in message:
+    def _start(self, message: Message) -> list[bytes]:
+        status = message.get("status")
+        if status is None:
             raise UnexpectedMessage("'http.response.start' needs a 'status'")
-        promised = message.get("trailers", False)
-        accepted = promised and accepts_trailers(self._request)
+        trailers = bool(message.get("trailers")) and accepts_trailers(self._request)
         service = self._service
         self.responder.start(
-            message["status"],
+            status,
             message.get("headers", ()),
             date=service.clock.date(),
             close=service.closes,
-            trailers=accepted,
+            trailers=trailers,
         )
-        self._trailers = [] if accepted else None
-        self.stage = STARTED
-        return b""
+        self._trailers = [] if trailers else None
+        self.stage = _STARTED
+        return []
 
-    def _hint(self, message: Message) -> bytes:
+    def _hint(self, message: Message) -> list[bytes]:
         """103 with Link fields (RFC 8297); dropped when the final head has left."""
         if self.responder.head_sent:
-            return b""
+            return []
         links = [(b"link", bytes(link)) for link in message.get("links", ())]
-        return self.responder.informational(103, links)
+        hint = self.responder.informational(103, links)
+        return [hint] if hint else []
 
-    def _body(self, message: Message) -> bytes:
-        chunk = message.get("body", b"")
+    def _body(self, message: Message) -> list[bytes]:
+        chunk: Any = message.get("body", b"")
         if type(chunk) is not bytes:
             chunk = _as_bytes(chunk)
-        if message.get("more_body", False):
-            parts, stage = self.responder.send(chunk, True), STREAMING
+        if message.get("more_body"):
+            parts = self.responder.send(chunk, True)
+            self.stage = _STREAMING
         elif self._trailers is not None:
-            parts, stage = self.responder.send(chunk, True), TRAILING
+            parts = self.responder.send(chunk, True)
+            self.stage = _TRAILING
         else:
-            parts, stage = self.responder.send(chunk, False), ENDED
-        self.stage = stage
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            parts = self.responder.send(chunk, False)
+            self.stage = _ENDED
+        return parts
 
-    def _trailer(self, message: Message) -> bytes:
+    def _trailer(self, message: Message) -> list[bytes]:
         assert self._trailers is not None
         self._trailers.extend((name, value) for name, value in message.get("headers", ()))
         if message.get("more_trailers", False):
-            return b""
-        self.stage = ENDED
-        return b"".join(self.responder.end(self._trailers))
-
-    def _nothing(self, message: Message) -> bytes:
-        """Trailers that the client did not ask for: the response was complete without them."""
-        return b""
-
-
-Step = Callable[[Reply, Message], bytes]
-
-# The table of what may come when. It hangs on the stages themselves, because to look a member up in
-# a dictionary is to hash it in Python. Pathsend is not here: the file is read first (`Cycle`).
-AWAITED.steps = {
-    "http.response.start": Reply._start,
-    "http.response.early_hint": Reply._hint,
-}
-STARTED.steps = {
-    "http.response.body": Reply._body,
-    "http.response.early_hint": Reply._hint,
-}
-STREAMING.steps = {
-    "http.response.body": Reply._body,
-    "http.response.early_hint": Reply._hint,
-}
-FILE.steps = {}
-TRAILING.steps = {"http.response.trailers": Reply._trailer}
-ENDED.steps = {"http.response.trailers": Reply._nothing}
+            return []
+        self.stage = _ENDED
+        return self.responder.end(self._trailers)
 
 
 def _as_bytes(chunk: object) -> bytes:

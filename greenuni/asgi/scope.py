@@ -11,7 +11,6 @@ frameworks take ``root_path`` off the front of ``path`` if it is there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from greenuni.asgi.interfaces import Scope
@@ -20,17 +19,26 @@ from greenuni.http import Request, TrustedProxies
 
 HTTP_SPEC_VERSION = "2.3"
 
+_METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")}
+
 Address = tuple[str, int]
 ServerAddress = tuple[str, int | None]  # a path and None for a UNIX socket
 
 
-@dataclass(frozen=True)
 class Peer:
     """The two ends of a connection, and whether the far one speaks for its clients."""
 
-    client: Address | None  # None over a UNIX socket
-    server: ServerAddress | None
-    is_trusted: bool  # a proxy whose X-Forwarded-* are believed
+    __slots__ = ("client", "is_trusted", "server")
+
+    def __init__(
+        self, client: Address | None, server: ServerAddress | None, is_trusted: bool
+    ) -> None:
+        self.client = client  # None over a UNIX socket
+        self.server = server
+        self.is_trusted = is_trusted  # a proxy whose X-Forwarded-* are believed
+
+    def __repr__(self) -> str:
+        return f"<Peer {self.name}{' trusted' * self.is_trusted}>"
 
     @property
     def name(self) -> str:
@@ -61,11 +69,11 @@ def build_scope(request: Request, peer: Peer, service: Service) -> Scope:
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": HTTP_SPEC_VERSION},
-        "http_version": request.http_version.decode("ascii"),
+        "http_version": "1.1" if request.http_version == b"1.1" else "1.0",
         "server": peer.server,
         "client": client,
         "scheme": scheme,
-        "method": request.method.decode("ascii"),
+        "method": _METHODS.get(request.method) or request.method.decode("ascii"),
         "root_path": service.root_path,
         # Not UTF-8 is not an error: the bytes are in raw_path for whoever cares.
         "path": request.path.decode("utf-8", "replace"),

@@ -37,6 +37,8 @@ EVICTABLE_AFTER = 1.0
 class Resident(Protocol):
     """A connection, as far as the service knows it."""
 
+    idle_since: float  # monotonic seconds; infinite when it is in use
+
     def check(self, now: float) -> None:
         """Act on deadlines that have passed."""
 
@@ -82,6 +84,7 @@ class Service:
         self.runtime = runtime
         self.context = context
         self.state = state
+        self.access = seat.access
         self.root_path = config.root_path
         self.clock = Clock()
         self.limits, self.proxies, self.engine = _read_policy(config)
@@ -90,7 +93,8 @@ class Service:
         self.file_readers = anyio.CapacityLimiter(FILE_READERS)
         self.is_draining = False
         self.closes = config.keepalive == 0  # responses say Connection: close
-        self._is_retiring = False
+        self._slot = seat.slot
+        self._requests_left = config.max_requests or -1  # before retirement is asked for; -1: never
 
     def __repr__(self) -> str:
         return f"<Service {'draining ' * self.is_draining}{self.population!r}>"
@@ -100,17 +104,23 @@ class Service:
         """Seconds for which a connection may wait for its next request."""
         return min(self.deadlines.idle, DRAIN_IDLE) if self.is_draining else self.deadlines.idle
 
-    def request_started(self, running: Running, method: bytes, path: bytes, since: float) -> None:
-        self.seat.slot.begin(method, path, self.population.add_running(running), since)
+    def request_started(self, call: Running, method: bytes, path: bytes, since: float) -> None:
+        running = self.population.running
+        running.add(call)
+        self._slot.begin(method, path, len(running), since)
 
-    def request_finished(self, running: Running) -> None:
+    def request_finished(self, call: Running) -> None:
         """The application has returned; asks for retirement when that was the last one due."""
-        slot = self.seat.slot
-        slot.end(self.population.remove_running(running))
-        limit = self.seat.config.max_requests
-        if limit and not self._is_retiring and slot.requests >= limit:
-            self._is_retiring = True
-            self.seat.retire("max-requests")
+        population = self.population
+        population.running.discard(call)
+        count = len(population.running)
+        self._slot.end(count)
+        if self._requests_left > 0:
+            self._requests_left -= 1
+            if self._requests_left == 0:
+                self.seat.retire("max-requests")
+        if self.is_draining or count == population.capacity - 1:
+            population.on_change()
 
     def check(self) -> None:
         """Once a tick: every deadline of every connection."""
@@ -152,28 +162,24 @@ def _read_policy(config: Config) -> tuple[Limits, TrustedProxies, EngineChoice]:
 class Population:
     """Who is there: connections, which of them are idle, and requests that run.
 
-    ``on_change`` is called whenever somebody leaves: there may be room now, or nobody left.
+    ``on_change`` is called when somebody leaves whose place or absence may be waited for.
     """
 
     def __init__(self, capacity: int) -> None:
-        self.connections: set[Resident] = set()
-        self.idle: dict[Resident, float] = {}  # since when, monotonic; the longest first
+        self.connections: dict[Resident, None] = {}  # a set, in the order of their coming
         self.running: set[Running] = set()
         self.on_change: Callable[[], None] = _nothing
-        self._capacity = capacity
+        self.capacity = capacity
 
     def __repr__(self) -> str:
-        return (
-            f"<Population connections={len(self.connections)} idle={len(self.idle)}"
-            f" running={len(self.running)}>"
-        )
+        return f"<Population connections={len(self.connections)} running={len(self.running)}>"
 
     def has_room(self) -> bool:
         """Whether another connection may be accepted.
 
         An application call that outlives its connection (a background task) counts as one.
         """
-        return max(len(self.connections), len(self.running)) < self._capacity
+        return max(len(self.connections), len(self.running)) < self.capacity
 
     def is_empty(self) -> bool:
         return not (self.running or self.connections)
@@ -183,31 +189,20 @@ class Population:
 
         Idle connections are kept as a courtesy, so they must not keep a new client out.
         """
-        connection, since = next(iter(self.idle.items()), (None, 0.0))
-        if connection is not None and time.monotonic() - since >= EVICTABLE_AFTER:
-            connection.close_idle()
+        oldest = None
+        since = time.monotonic() - EVICTABLE_AFTER
+        for connection in self.connections:
+            if connection.idle_since < since:
+                oldest, since = connection, connection.idle_since
+        if oldest is not None:
+            oldest.close_idle()
 
-    def add(self, connection: Resident, now: float) -> None:
-        """It is there, and nothing has come on it."""
-        self.connections.add(connection)
-        self.idle[connection] = now
+    def add(self, connection: Resident) -> None:
+        self.connections[connection] = None
 
     def remove(self, connection: Resident) -> None:
-        """It has gone."""
-        self.connections.discard(connection)
-        self.idle.pop(connection, None)
+        self.connections.pop(connection, None)
         self.on_change()
-
-    def add_running(self, running: Running) -> int:
-        """Returns how many there are now."""
-        self.running.add(running)
-        return len(self.running)
-
-    def remove_running(self, running: Running) -> int:
-        """Returns how many are left."""
-        self.running.discard(running)
-        self.on_change()
-        return len(self.running)
 
 
 def _nothing() -> None:

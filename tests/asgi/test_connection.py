@@ -55,7 +55,7 @@ class Bench:
 
     @property
     def phase(self) -> Phase:
-        return self.connection._phase
+        return self.connection.phase
 
     def receive(self, data: bytes) -> None:
         self.connection.data_received(data)
@@ -285,7 +285,7 @@ async def test_representations_show_the_state(bench: Bench) -> None:
     shown = repr(bench.connection)
     for part in ("192.0.2.1 body", "<Cycle POST / client=present", "<Reply awaited", "size=3"):
         assert part in shown
-    assert repr(bench.service) == "<Service <Population connections=1 idle=0 running=1>>"
+    assert repr(bench.service) == "<Service <Population connections=1 running=1>>"
     assert repr(ReadClock(Deadlines())) == "<ReadClock deadline=inf>"
     assert repr(SendClock(1)) == "<SendClock written=0 deadline=inf>"
     sockets = Sockets(asyncio.get_running_loop().call_soon, bench.service.seat.log)

@@ -18,7 +18,7 @@ class ReadClock:
 
     def __init__(self, deadlines: Deadlines) -> None:
         self._deadlines = deadlines
-        self._paused_at: float | None = None
+        self._paused_at = math.inf  # infinite while the clock runs
         self.deadline = math.inf
 
     def __repr__(self) -> str:
@@ -44,12 +44,12 @@ class ReadClock:
         self._paused_at = now
 
     def resume(self, now: float) -> None:
-        if self._paused_at is not None:
+        if self._paused_at != math.inf:
             self.deadline += now - self._paused_at
-            self._paused_at = None
+            self._paused_at = math.inf
 
     def has_passed(self, now: float) -> bool:
-        return now >= self.deadline and self._paused_at is None
+        return now >= self.deadline and self._paused_at == math.inf
 
 
 class SendClock:

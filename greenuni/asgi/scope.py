@@ -51,10 +51,10 @@ def accepts_trailers(request: Request) -> bool:
     if request.http_version != b"1.1":
         return False
     for name, value in request.headers:
-        if name == b"te" and b"trailers" in value.lower():
-            members = (member.strip(b" \t") for member in value.lower().split(b","))
-            if any(member == b"trailers" for member in members):
-                return True
+        if name == b"te":
+            for member in value.lower().split(b","):
+                if member.strip(b" \t") == b"trailers":
+                    return True
     return False
 
 

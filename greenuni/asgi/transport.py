@@ -37,6 +37,8 @@ LOW_WATER = 16384
 
 _PARTS = 64  # pieces of the backlog given to the kernel at a time; it takes 1024 at most
 
+_READ, _WRITE = READ, WRITE  # plain numbers, which compiled code compares without a call
+
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 # How far a transport has come on its way to the end. Later stages are greater.
@@ -165,9 +167,9 @@ class SocketTransport:
 
     def ready(self, mask: int) -> None:
         try:
-            if self._backlog and mask & ~READ:
+            if self._backlog and mask & ~_READ:
                 self._flush()
-            if self._reading == _READING and mask & ~WRITE:
+            if self._reading == _READING and mask & ~_WRITE:
                 self._read()
         except Exception:  # noqa: BLE001 - as above
             self._fail()
@@ -218,7 +220,7 @@ class SocketTransport:
 
     def _watch(self) -> None:
         """Have the poller wait for what we wait for."""
-        mask = (READ if self._reading == _READING else 0) | (WRITE if self._backlog else 0)
+        mask = (_READ if self._reading == _READING else 0) | (_WRITE if self._backlog else 0)
         if mask == self._watched or self._stage >= _CLOSED:
             return
         try:

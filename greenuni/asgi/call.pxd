@@ -1,0 +1,41 @@
+cimport cython
+from greenuni.asgi.channel cimport Channel
+from greenuni.asgi.inbox cimport Inbox
+from greenuni.asgi.reply cimport Reply
+from greenuni.asgi.scope cimport Peer
+from greenuni.asgi.service cimport Service
+
+cdef int _PRESENT, _FINISHED, _DISMISSED, _LOST
+cdef int _STARTED, _STREAMING, _ENDED
+
+
+cdef class Call:
+    cdef readonly Service service
+    cdef readonly Channel channel
+    cdef readonly Reply reply
+    cdef readonly Inbox inbox
+    cdef object _request
+    cdef Peer _peer
+    cdef double _started_at
+    cdef int _client
+    cdef str _client_name
+    cdef int _status
+    cdef Py_ssize_t _refusal_bytes
+    cdef Py_ssize_t _credit
+    cdef object _task
+    cdef bint _is_cancelled
+
+    cdef start(self)
+    cdef peer_finished(self)
+    cdef peer_lost(self, int status=*)
+    cdef fail(self, int status, str detail)
+    cdef _break_off(self, int status)
+    cdef str _title(self)
+    cdef _raised(self, error)
+    cdef _returned_early(self)
+    cdef _leave(self)
+    cdef _record(self)
+    @cython.locals(reply=Reply, before=int, parts=list)
+    cpdef deliver(self, message)
+    cdef _spend(self, list parts)
+    cpdef end(self)

@@ -1,0 +1,59 @@
+cimport cython
+from greenuni.asgi.call cimport Call
+from greenuni.asgi.channel cimport Channel
+from greenuni.asgi.clocks cimport ReadClock, SendClock
+from greenuni.asgi.scope cimport Peer
+from greenuni.asgi.service cimport Service
+
+cdef int _IDLE, _HEAD, _STARTING, _BODY, _ANSWER, _HELD, _DISCARD, _LINGER, _CLOSED
+
+
+@cython.final
+cdef class Connection(Channel):
+    cdef Service _service
+    cdef Peer _peer
+    cdef object _transport
+    cdef object _wire
+    cdef Call _cycle
+    cdef ReadClock _read_clock
+    cdef SendClock _send_clock
+    cdef object _writable
+    cdef double _request_at
+    cdef readonly double idle_since
+    cdef int _phase
+    cdef int _unfinished
+    cdef Py_ssize_t _unread
+    cdef bint _has_eof
+    cdef bint _is_reading_paused
+
+    cpdef data_received(self, bytes data)
+    cpdef bint eof_received(self) except -1
+    cpdef pause_writing(self)
+    cpdef resume_writing(self)
+    cdef bint _is_closed(self)
+    cdef _begin_head(self, double now)
+    cdef _advance(self)
+    cdef _wait_for_head(self)
+    cdef _become_idle(self)
+    cdef _start_idle_clock(self, double now)
+    cdef _begin_whole_request(self, request)
+    @cython.locals(cycle=Call)
+    cdef _start_cycle(self, request)
+    cdef _begin_request(self, request)
+    cdef _receive_body(self, bytes data)
+    cdef _end_request(self)
+    cdef _hold(self, bytes data)
+    cdef _pause_reading(self)
+    cdef _resume_reading(self)
+    cdef _go_on(self)
+    cpdef abort(self)
+    cdef _start_over(self)
+    cdef _renew(self)
+    cdef _reject(self, error)
+    cdef _linger(self)
+    cdef _close(self)
+    cpdef check(self, double now)
+    cpdef start_drain(self)
+    cpdef close_idle(self)
+    cpdef leave(self)
+    cdef _time_out(self)

@@ -1,0 +1,38 @@
+cimport cython
+from greenuni.clock cimport Clock
+
+
+@cython.final
+cdef class Population:
+    cdef readonly dict connections
+    cdef readonly set running
+    cdef public object on_change
+    cdef readonly Py_ssize_t capacity
+
+    cpdef bint has_room(self) except -1
+    cpdef add(self, connection)
+    cpdef remove(self, connection)
+
+
+cdef class Service:
+    cdef readonly object seat
+    cdef readonly object app
+    cdef readonly object runtime
+    cdef readonly object context
+    cdef readonly object state
+    cdef readonly object access
+    cdef readonly str root_path
+    cdef readonly Clock clock
+    cdef readonly object limits
+    cdef readonly object proxies
+    cdef readonly object engine
+    cdef readonly object deadlines
+    cdef readonly Population population
+    cdef readonly object file_readers
+    cdef readonly bint is_draining
+    cdef readonly bint closes
+    cdef object _slot
+    cdef long long _requests_left
+
+    cpdef request_started(self, call, bytes method, bytes path, double since)
+    cpdef request_finished(self, call)

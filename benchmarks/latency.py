@@ -14,13 +14,13 @@ from functools import partial
 
 import workloads
 from answers import warm_up
+from clocks import Clocks, least_disturbed
 from commands import output
 from machine import pinned_to
-from processes import running
+from processes import Process, running
 from sections import Record, Stage, Step, in_turns
 from servers import Server
-from speed import START_SECONDS
-from wrk import Load, run_wrk
+from speed import START_SECONDS, sample_of
 
 # Not gunicorn's sync worker, which closes every connection; not hypercorn, whose saturation would
 # make the common rate a trickle; not gunicorn with uvicorn's worker, which is uvicorn.
@@ -38,7 +38,6 @@ SERVERS = (
     "uvicorn-h11",
     "gunicorn-asgi",
 )
-SATURATION_SECONDS = 1
 RATE_SECONDS = 1.5
 HELLO = workloads.BY_NAME["hello"]
 
@@ -61,7 +60,7 @@ def steps(stage: Stage) -> Iterator[Step]:
     for server in servers:
         yield Step(
             label=f"saturation of {server.name}",
-            seconds=START_SECONDS + SATURATION_SECONDS,
+            seconds=START_SECONDS + stage.options.seconds,
             measure=partial(_saturation, server, rates, stage),
         )
     for number in range(stage.options.rounds):
@@ -74,11 +73,12 @@ def steps(stage: Stage) -> Iterator[Step]:
 
 
 def _saturation(server: Server, rates: Rates, stage: Stage) -> list[Record]:
-    load = Load(stage.wrk, stage.cpus.load, SATURATION_SECONDS, stage.options.connections)
     with running(server, HELLO, stage.bench, stage.cpus.server) as process:
         warm_up(process.port, HELLO)
-        result = run_wrk(process.port, HELLO, load)
-    rates.saturation[server.name] = result["requests"] / result["microseconds"] * 1e6
+        sample = least_disturbed(
+            partial(sample_of, process, server, HELLO, stage), lambda sample: sample.disturbance
+        )
+    rates.saturation[server.name] = sample.requests / sample.wall_seconds
     return []
 
 
@@ -87,23 +87,31 @@ def _latencies(server: Server, rates: Rates, stage: Stage) -> list[Record]:
     if server.name not in rates.saturation:
         return []
     saturation = rates.saturation[server.name]
+    records = []
     with running(server, HELLO, stage.bench, stage.cpus.server) as process:
         warm_up(process.port, HELLO)
-        return [
-            {
-                "server": server.name,
-                "kind": kind,
-                "rate": round(rate),
-                "saturation": round(saturation),
-                **_open_loop(process.port, rate, stage),
-            }
-            for kind, rate in (("own", saturation / 2), ("common", rates.common()))
-        ]
+        for kind, rate in (("own", saturation / 2), ("common", rates.common())):
+            found = least_disturbed(partial(_open_loop, process, rate, stage), _disturbance)
+            asked = {"kind": kind, "rate": round(rate), "saturation": round(saturation)}
+            records.append({"server": server.name, **asked, **found})
+    return records
 
 
-def _open_loop(port: int, rate: float, stage: Stage) -> dict[str, float]:
-    """Quantiles in microseconds. Raises ``BenchError`` when an answer is wrong or missing."""
-    arguments = [str(port), f"{rate:.0f}", str(RATE_SECONDS), str(stage.options.connections)]
+def _open_loop(process: Process, rate: float, stage: Stage) -> dict[str, float]:
+    """Quantiles in microseconds. Raises ``BenchError`` when an answer is wrong or missing.
+
+    The disturbance is the share of the time in which somebody else had the server's CPU, or in which
+    the client, which never sleeps, did not run: the larger of the two.
+    """
+    connections = str(stage.options.connections)
+    command = [stage.openload, str(process.port), f"{rate:.0f}", str(RATE_SECONDS), connections]
+    clocks = Clocks(process.pid, stage.cpus.server)
     with pinned_to(stage.cpus.load):
-        printed: dict[str, float] = json.loads(output([stage.openload, *arguments]))
-    return printed
+        printed: dict[str, float] = json.loads(output(command))
+    _used, others = clocks.read()
+    away = printed.pop("away")
+    return {**printed, "disturbance": round(max(others / RATE_SECONDS, away), 3)}
+
+
+def _disturbance(found: dict[str, float]) -> float:
+    return found["disturbance"]

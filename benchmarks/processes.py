@@ -26,7 +26,7 @@ from servers import Server
 from workloads import Workload
 
 START_BUDGET = 20.0  # seconds a server may take until it answers
-STOP_BUDGET = 5.0  # seconds a server may take after TERM
+STOP_BUDGET = 3.0  # seconds a server may take after TERM
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 ESTABLISHED = "01"  # a connection's state in /proc/net/tcp
 

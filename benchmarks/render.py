@@ -27,6 +27,13 @@ METHOD = HERE / "method.md"
 GENERATED = "<!-- Rendered by benchmarks/render.py from results/latest.json. Do not edit. -->"
 COMPILED = tuple(server for server in SERVERS if not server.is_pure)
 PURE = tuple(server for server in SERVERS if server.is_pure)
+CHART_TITLES = {
+    "wsgi": "WSGI: CPU microseconds per request, less is better",
+    "asgi": "ASGI: CPU microseconds per request, less is better",
+    "latency": "99th percentile of the latency in microseconds, less is better",
+    "memory": "Memory of an idle server in MiB, less is better",
+    "connections": "Memory of an idle connection in KiB, less is better",
+}
 TITLES: dict[Interface, str] = {"wsgi": "WSGI", "asgi": "ASGI"}
 
 
@@ -34,10 +41,8 @@ def write_report(data: Results, directory: Path) -> None:
     """Write the report and its charts into a directory."""
     figures = Figures(data)
     (directory / "charts").mkdir(parents=True, exist_ok=True)
-    for interface in TITLES:
-        drawn = _chart(figures, interface)
-        if drawn:
-            (directory / "charts" / f"{interface}.svg").write_text(drawn)
+    for name, drawn in _charts(figures).items():
+        (directory / "charts" / f"{name}.svg").write_text(drawn)
     (directory / "README.md").write_text(render(data))
 
 
@@ -113,16 +118,22 @@ def _machine(data: Results) -> list[str]:
 
 def _conditions(section: Section) -> list[str]:
     """How the speed section was measured, and how far somebody else disturbed it."""
-    shares = sorted(Sample(**record).disturbance for record in section.records)
+    shares = [Sample(**record).disturbance for record in section.records]
     if not shares:
         return []
     settings = section.settings
     return [
         f"The tables of CPU time: {settings['rounds']} rounds of {settings['seconds']} s a workload, over"
-        f" {settings['connections']} connections. Others, the hypervisor included, had the servers' CPU"
-        f" for {statistics.median(shares):.0%} of the time in the median measurement and for"
-        f" {shares[-1]:.0%} in the worst; above a few percent, measure again."
+        f" {settings['connections']} connections. {_disturbance(shares)}"
     ]
+
+
+def _disturbance(shares: Sequence[float]) -> str:
+    return (
+        f"Others, the hypervisor included, had the CPU for {statistics.median(shares):.0%} of the time"
+        f" in the median measurement and for {max(shares):.0%} in the worst; above a few percent,"
+        " measure again."
+    )
 
 
 def _speed(figures: Figures, interface: Interface) -> list[str]:
@@ -132,8 +143,9 @@ def _speed(figures: Figures, interface: Interface) -> list[str]:
         return []
     parts = [
         f"## {TITLES[interface]}: CPU microseconds per request",
-        f"![Bars: the same numbers](charts/{interface}.svg)",
-        "The median of the rounds, and half of the distance between the lowest and the highest.",
+        _image(interface),
+        "The median of the rounds, and half of the distance between the lowest and the highest. In the"
+        " chart a bar with a cut is longer than there is room for.",
         times,
     ]
     rivals = [server for server in servers if not server.is_ours]
@@ -141,6 +153,10 @@ def _speed(figures: Figures, interface: Interface) -> list[str]:
         if ours.is_ours and rivals:
             parts += _ratios(figures, ours, rivals)
     return parts
+
+
+def _image(name: str) -> str:
+    return f"![{CHART_TITLES[name]}](charts/{name}.svg)"
 
 
 def _ratios(figures: Figures, ours: Server, rivals: Sequence[Server]) -> list[str]:
@@ -187,19 +203,47 @@ def _grid(corner: str, rows: Sequence[Server], cell: Callable[[str, Server], str
     return table([[corner, *columns], *lines]) if lines else ""
 
 
-def _chart(figures: Figures, interface: Interface) -> str:
-    panels = []
+def _charts(figures: Figures) -> dict[str, str]:
+    """Name -> SVG, of what was measured."""
+    loads = [(workload.title, workload.name) for workload in WORKLOADS]
+    panels = {
+        "wsgi": ("us", _panels(figures, loads, "wsgi")),
+        "asgi": ("us", _panels(figures, loads, "asgi")),
+        "latency": (
+            "us",
+            _panels(figures, [("WSGI: p99 at half of saturation", P99_OWN)], "wsgi")
+            + _panels(figures, [("ASGI: p99 at half of saturation", P99_OWN)], "asgi"),
+        ),
+        "memory": (
+            "MiB",
+            _panels(figures, [("WSGI: idle server, MiB", IDLE)], "wsgi")
+            + _panels(figures, [("ASGI: idle server, MiB", IDLE)], "asgi"),
+        ),
+        "connections": (
+            "KiB",
+            _panels(figures, [("WSGI: idle connection, KiB", CONNECTION)], "wsgi")
+            + _panels(figures, [("ASGI: idle connection, KiB", CONNECTION)], "asgi"),
+        ),
+    }
+    return {
+        name: render_chart(CHART_TITLES[name], drawn, unit)
+        for name, (unit, drawn) in panels.items()
+        if drawn
+    }
+
+
+def _panels(
+    figures: Figures, measures: Sequence[tuple[str, str]], interface: Interface
+) -> list[Panel]:
+    """A panel for each (title, measure) that has figures, the least first."""
     servers = [server for server in COMPILED if server.interface == interface]
-    for workload in WORKLOADS:
-        known = [(server, figures.median(workload.name, server.name)) for server in servers]
-        bars = [
-            Bar(server.title, value, server.is_ours) for server, value in known if value is not None
-        ]
+    panels = []
+    for title, measure in measures:
+        known = [(server, figures.median(measure, server.name)) for server in servers]
+        bars = [Bar(server.title, value, server.is_ours) for server, value in known if value]
         if bars:
-            bars.sort(key=lambda bar: bar.value)
-            panels.append(Panel(workload.title, bars))
-    title = f"{TITLES[interface]}: CPU microseconds per request, less is better"
-    return render_chart(title, panels, "us") if panels else ""
+            panels.append(Panel(title, sorted(bars, key=lambda bar: bar.value)))
+    return panels
 
 
 def _latency(section: Section, figures: Figures) -> list[str]:
@@ -227,10 +271,13 @@ def _latency(section: Section, figures: Figures) -> list[str]:
                 ]
             )
     rate = ", ".join(f"{value:,}" for value in sorted(common))
+    shares = [record["disturbance"] for record in section.records]
     return [
         "## Latency, microseconds",
         "hello, asked at times that do not depend on the answers, over 64 connections: at half of each"
-        f" server's own saturation, and at one rate for all, {rate} requests a second.",
+        f" server's own saturation, and at one rate for all, {rate} requests a second."
+        + (f" {_disturbance(shares)}" if shares else ""),
+        *([_image("latency")] if saturation else []),
         table(rows),
     ]
 
@@ -267,6 +314,7 @@ def _memory(section: Section, figures: Figures) -> list[str]:
         "## Memory, proportional set size",
         "All processes of the server with one worker, after 200 requests; and what each of"
         f" {number} idle keep-alive connections adds.",
+        *[_image(name) for name in ("memory", "connections") if name in _charts(figures)],
         table(rows),
     ]
 

@@ -136,6 +136,25 @@ def test_cpu_time_of_the_living_counts_to_the_microsecond() -> None:
     assert module("processes")._cpu_seconds(os.getpid()) - before >= 0.004
 
 
+def test_what_others_had_of_a_cpu_is_not_the_servers() -> None:
+    cpu = min(os.sched_getaffinity(0))
+    clocks = module("clocks").Clocks(session=2**22, cpu=cpu)  # a session that does not exist
+    with module("machine").pinned_to(cpu):
+        subprocess.run([sys.executable, "-c", BURN_HALF_A_SECOND], check=True)
+    used, others = clocks.read()
+    assert used == 0
+    assert others >= 0.4
+
+
+@pytest.mark.parametrize(
+    ("shares", "taken", "best"), [([0.01, 0.9], 1, 0.01), ([0.5, 0.3, 0.4, 0.0], 3, 0.3)]
+)
+def test_a_disturbed_measurement_is_repeated(shares: list[float], taken: int, best: float) -> None:
+    left = list(shares)
+    assert module("clocks").least_disturbed(lambda: left.pop(0), lambda share: share) == best
+    assert len(shares) - len(left) == taken
+
+
 def test_connections_are_counted_at_the_server_end() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -222,6 +241,7 @@ def test_the_open_loop_counts_all_but_the_first_tenth(openload: str, wrong_serve
     printed = module("commands").output([openload, str(wrong_server), "500", "0.4", "8"])
     found = json.loads(printed)
     assert found["requests"] == 180
+    assert 0 <= found["away"] <= 1
     assert 0 < found["p50"] <= found["p90"] <= found["p99"] <= found["p999"] <= found["max"]
 
 

@@ -41,6 +41,7 @@ def latency(server: str, kind: str, p99: float) -> dict[str, Any]:
         "saturation": 1000,
         "p50": 7.0,
         "p99": p99,
+        "disturbance": 0.125,
     }
 
 
@@ -132,6 +133,7 @@ def test_the_report_shows_latency_memory_and_fairness() -> None:
         "fairness": section({"server": "granian-asgi", "held": [20, 16, 16, 12]}),
     }
     text = module("render").render(data)
+    assert "had the CPU for 12% of the time" in text
     latencies = row(text, "bjoern (C)")
     assert latencies == ["bjoern (C)", "1,000", "7", "100", "50"]
     assert row(text, "greenuni sync") == ["greenuni sync", "21.0", "2.5"]

@@ -60,9 +60,11 @@ ALLOWED: dict[str, set[str]] = {
     "__init__": {"_pure"},
     "_pure": set(),
 }
-# Modules that cost every process memory and are needed by few: imported where they are.
+# What costs every process memory and is needed by few: imported where it is used.
 SELDOM_NEEDED = {
     "difflib",
+    "greenuni.config.files",
+    "greenuni.config.unsupported",
     "email",
     "logging.config",
     "logging.handlers",

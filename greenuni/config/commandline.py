@@ -18,7 +18,6 @@ from greenuni.config.declare import Setting
 from greenuni.config.kinds import nearest
 from greenuni.config.settings import SETTINGS, settings_by_section
 from greenuni.config.sources import Given, Layer, Origin, Rank
-from greenuni.config.unsupported import BY_FLAG
 from greenuni.errors import ConfigError
 
 PROGRAM = "greenuni"
@@ -74,7 +73,7 @@ def _without_foreign(arguments: Sequence[str], layer: Layer, suffix: str) -> Ite
     """The arguments that argparse will know. Raises `ConfigError` at the first that nobody knows."""
     remaining = iter(arguments)
     for argument in remaining:
-        spelling, _, _ = argument.partition("=")
+        spelling = argument.partition("=")[0]
         if argument == "--":
             yield argument
             yield from remaining
@@ -82,10 +81,8 @@ def _without_foreign(arguments: Sequence[str], layer: Layer, suffix: str) -> Ite
             yield argument
             if spelling in FLAGS and spelling == argument and not FLAGS[spelling].constant:
                 yield from _next(remaining)
-        elif spelling in BY_FLAG:
-            layer.note(_judge_foreign(argument, remaining, suffix))
         else:
-            raise ConfigError(_unknown_flag(spelling, suffix))
+            layer.note(_judge_foreign(argument, remaining, suffix))
 
 
 def _looks_like_flag(argument: str) -> bool:
@@ -110,8 +107,13 @@ def _next(remaining: Iterator[str]) -> Iterator[str]:
 
 def _judge_foreign(argument: str, remaining: Iterator[str], suffix: str) -> str | None:
     """Let a flag of another server pass if it asks for what happens anyway, else refuse it."""
+    # A third of a megabyte, which no process keeps whose flags are all ours.
+    from greenuni.config.unsupported import BY_FLAG
+
     spelling, equals, value = argument.partition("=")
-    entry = BY_FLAG[spelling]
+    entry = BY_FLAG.get(spelling)
+    if entry is None:
+        raise ConfigError(_unknown_flag(spelling, suffix))
     meaning: object = True
     if entry.takes_value:
         meaning = value if equals else next(remaining, "")

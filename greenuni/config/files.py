@@ -21,13 +21,18 @@ from greenuni.config.foreign import Foreign
 from greenuni.config.kinds import nearest
 from greenuni.config.python_names import NOT_IN_FILES, given_by_python
 from greenuni.config.settings import KEYS
-from greenuni.config.sources import Given, Layer, Origin, Rank
+from greenuni.config.sources import (
+    GUNICORN_FILE,
+    OWN_FILES,
+    PROJECT_FILE,
+    Given,
+    Layer,
+    Origin,
+    Rank,
+)
 from greenuni.config.unsupported import BY_KEY
 from greenuni.errors import ConfigError, user_traceback
 
-OWN_FILES = ("greenuni.conf.py", "greenuni.toml")
-GUNICORN_FILE = "gunicorn.conf.py"
-PROJECT_FILE = "pyproject.toml"
 PROJECT_TABLE = "[tool.greenuni]"
 MODULE_NAME = "__config__"  # as gunicorn calls it
 

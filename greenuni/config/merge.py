@@ -14,10 +14,17 @@ from greenuni.config.address import ANY_HOST, DEFAULT_PORT, LOCAL_HOST, TcpAddre
 from greenuni.config.checks import check_config
 from greenuni.config.commandline import parse_arguments
 from greenuni.config.environment import read_arguments, read_variables
-from greenuni.config.files import read_file
 from greenuni.config.processors import usable_processors
 from greenuni.config.settings import SETTINGS, Config
-from greenuni.config.sources import Given, Layer, Origin, Rank
+from greenuni.config.sources import (
+    GUNICORN_FILE,
+    OWN_FILES,
+    PROJECT_FILE,
+    Given,
+    Layer,
+    Origin,
+    Rank,
+)
 from greenuni.errors import ConfigError
 
 COMMAND_LINE = "command line"
@@ -34,7 +41,7 @@ def read_config(arguments: Sequence[str], environ: Mapping[str, str], directory:
     command_line = parse_arguments(arguments, Rank.COMMAND_LINE, COMMAND_LINE)
     in_environment = read_arguments(environ)
     located = command_line.values.get("config") or in_environment.values.get("config")
-    file = read_file(located.parse() if located else None, start)
+    file = _read_file(located.parse() if located else None, start)
     draft = Draft([file, read_variables(environ), in_environment, command_line])
     draft.fold_address()
     draft.count_workers()
@@ -51,6 +58,19 @@ def asks_for(name: str, arguments: Sequence[str], environ: Mapping[str, str]) ->
     command_line = parse_arguments(arguments, Rank.COMMAND_LINE, COMMAND_LINE)
     given = command_line.values.get(name) or read_arguments(environ).values.get(name)
     return given is not None and given.parse() is True
+
+
+def _read_file(location: str | None, directory: Path) -> Layer:
+    """See `files.read_file`, which is imported where there is something to read.
+
+    It takes the tables of other servers' settings along: half a megabyte in the arbiter and its workers.
+    """
+    names = (*OWN_FILES, GUNICORN_FILE, PROJECT_FILE)
+    if location is None and not any((directory / name).is_file() for name in names):
+        return Layer()
+    from greenuni.config.files import read_file
+
+    return read_file(location, directory)
 
 
 class Draft:

@@ -11,6 +11,10 @@ from typing import Any
 from greenuni.config.declare import Setting
 from greenuni.errors import ConfigError
 
+OWN_FILES = ("greenuni.conf.py", "greenuni.toml")
+GUNICORN_FILE = "gunicorn.conf.py"
+PROJECT_FILE = "pyproject.toml"
+
 
 class Rank(enum.IntEnum):
     """The sources in the order of their authority; a higher one wins."""

@@ -116,16 +116,23 @@ class Connection(Sides):
         Its content is then in ``Request.body`` and no further event tells of it. None when there is
         anything else, which ``next_event`` explains.
         """
-        if self.their_state is IDLE and self._head_guard is None:
-            if not self._buffer and not self._eof:
-                request = self.engine.recognise(data, self._limits)
-                if request is not None:
-                    if request.body is not None:
-                        self._take_whole(request, data)
-                        return request
-                    self._ahead = request
+        if data and self._is_between_requests():
+            request = self.engine.recognise(data, self._limits)
+            if request is not None:
+                if request.body is not None:
+                    self._take_whole(request, data)
+                    return request
+                self._ahead = request
         self.receive_data(data)
         return None
+
+    def _is_between_requests(self) -> bool:
+        return (
+            self.their_state is IDLE
+            and self._head_guard is None
+            and not self._buffer
+            and not self._eof
+        )
 
     def _take_whole(self, request: Request, data: bytes) -> None:
         if request.size < len(data):
@@ -233,7 +240,7 @@ class Connection(Sides):
 
     def start_next_cycle(self) -> None:
         """Get ready for the next request. Raises LocalProtocolError unless both sides are DONE."""
-        super().start_next_cycle()
+        self.next_cycle()
         self._forget_message()
 
     # Writing; the first four are what a Responder tells

@@ -26,10 +26,10 @@ class EngineChoice(NamedTuple):
     reason: str = ""
 
 
-_REFERENCE = EngineChoice("h11", Engine())
-_AUTOMATIC = EngineChoice("h11", _REFERENCE.engine, _NOT_BUILT)
+REFERENCE = EngineChoice("h11", Engine())
+AUTOMATIC = EngineChoice("h11", REFERENCE.engine, _NOT_BUILT)
 if _FAST is not None:
-    _AUTOMATIC = EngineChoice("fast", _FAST)
+    AUTOMATIC = EngineChoice("fast", _FAST)
 
 
 def choose_engine(name: str = "auto") -> EngineChoice:
@@ -40,7 +40,7 @@ def choose_engine(name: str = "auto") -> EngineChoice:
     if name not in ENGINE_NAMES:
         raise ValueError(f"{name!r} is no engine: one of {', '.join(ENGINE_NAMES)}")
     if name == "h11":
-        return _REFERENCE
+        return REFERENCE
     if name == "fast" and _FAST is None:
         raise ValueError(_NOT_BUILT)
-    return _AUTOMATIC
+    return AUTOMATIC

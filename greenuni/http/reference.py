@@ -12,7 +12,7 @@ from greenuni.errors import RemoteProtocolError
 from greenuni.http.fields import Field, ResponseFields, judge_fields
 from greenuni.http.limits import Limits
 from greenuni.http.message import Message
-from greenuni.http.request import Request, read_request
+from greenuni.http.request import TRANSFER_ENCODING, Request, read_request
 from greenuni.http.section import is_good_head
 
 
@@ -28,13 +28,11 @@ class Engine:
         """
         end = data.find(b"\r\n\r\n") + 4
         head = data[:end]
-        if end < 4 or not is_good_head(head, limits):
+        if end < 4 or TRANSFER_ENCODING in head.lower() or not is_good_head(head, limits):
             return None
         try:
             request, _ = self.read_head(head, limits)
         except RemoteProtocolError:
-            return None
-        if request.chunked:
             return None
         request.find_body(data)
         return request

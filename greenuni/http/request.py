@@ -26,7 +26,7 @@ _CODINGS = re.compile(TOKEN_TEXT + rb"(?:[ \t]*,[ \t]*" + TOKEN_TEXT + rb")*")
 _HOST = b"\r\nhost:"
 _CONTENT_LENGTH = b"\r\ncontent-length:"
 _CONTENT_TYPE = b"\r\ncontent-type:"
-_TRANSFER_ENCODING = b"\r\ntransfer-encoding:"
+TRANSFER_ENCODING = b"\r\ntransfer-encoding:"
 _EXPECT = b"\r\nexpect:"
 _CONNECTION = b"\r\nconnection:"
 
@@ -147,7 +147,7 @@ def read_request(head: bytes, message: Message, limits: Limits) -> Request:
     is_current = head[head.index(b"\r\n") - 1] == ord("1")  # HTTP/1.1 and not HTTP/1.0
     _check_single_fields(text, is_current)
     content_length = _read_content_length(text, limits)
-    chunked = _TRANSFER_ENCODING in text
+    chunked = TRANSFER_ENCODING in text
     if chunked:
         _check_transfer_encoding(text, is_current)
     method, target, version, headers = message.read_head(head)
@@ -211,7 +211,7 @@ def _check_transfer_encoding(text: bytes, is_current: bool) -> None:
         raise RemoteProtocolError("The request has Transfer-Encoding and Content-Length.")
     if not is_current:
         raise RemoteProtocolError("The request has Transfer-Encoding, which HTTP/1.0 has not.")
-    values = _values(text, _TRANSFER_ENCODING)
+    values = _values(text, TRANSFER_ENCODING)
     if values == [b"chunked"]:
         return
     joined = b",".join(values)

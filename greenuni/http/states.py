@@ -113,7 +113,7 @@ class Sides:
         self.persistent = False
         self._settle()
 
-    def start_next_cycle(self) -> None:
+    def next_cycle(self) -> None:
         """From DONE and DONE to IDLE and IDLE; LocalProtocolError from anywhere else."""
         if self.our_state is not DONE or self.their_state is not DONE:
             raise LocalProtocolError(f"the connection cannot be used again: {self!r}")

@@ -32,7 +32,7 @@ def parse_target(method: bytes, target: bytes) -> Target:
         raise RemoteProtocolError("CONNECT is for proxies, and this is not one.", 501)
     if target.startswith(b"/"):
         raw_path, _, query = target.partition(b"?")
-        return Target(raw_path, _decoded(raw_path), query)
+        return Target(raw_path, decoded(raw_path), query)
     if target == b"*":
         if method != b"OPTIONS":
             raise RemoteProtocolError("The request target * is for OPTIONS only.")
@@ -48,9 +48,9 @@ def _parse_absolute_form(target: bytes) -> Target:
     if not HOST.fullmatch(authority):
         raise RemoteProtocolError("The request target has an invalid host.")
     raw_path = raw_path or b"/"
-    return Target(raw_path, _decoded(raw_path), query, authority)
+    return Target(raw_path, decoded(raw_path), query, authority)
 
 
-def _decoded(raw_path: bytes) -> bytes:
+def decoded(raw_path: bytes) -> bytes:
     """Percent-decoded once. An escape that is none stays as it is: browsers do send ``/50%off``."""
     return unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path

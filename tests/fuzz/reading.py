@@ -7,6 +7,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
+from greenuni.http.variables import VariableNames
 from tests.fuzz.twins import REFERENCE, SUBJECTS, Twin
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
@@ -147,15 +148,6 @@ class Reader:
             connection.start_next_cycle()
 
 
-class Names(dict[bytes, str]):
-    """Field names and the variables of the environ, as the WSGI shell has them."""
-
-    def __missing__(self, name: bytes) -> str:
-        variable = "HTTP_" + name.decode("latin-1").upper().replace("-", "_")
-        self[name] = variable = "" if b"_" in name or name == b"proxy" else variable
-        return variable
-
-
 def describe_request(request: Any) -> tuple[object, ...]:
     """Every attribute of a request but the body, which arrives as events, too.
 
@@ -163,10 +155,10 @@ def describe_request(request: Any) -> tuple[object, ...]:
     them when they are wanted.
     """
     before: dict[str, object] = {"HTTP_ACCEPT": "of the server"}
-    request.add_variables(before, Names())
+    request.add_variables(before, VariableNames())
     headers = list(request.headers)
     after: dict[str, object] = {}
-    request.add_variables(after, Names({b"content-type": "CONTENT_TYPE"}))
+    request.add_variables(after, VariableNames())
     return (
         before,
         after,

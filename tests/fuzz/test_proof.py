@@ -39,7 +39,7 @@ def test_the_reference_is_source_and_the_subject_is_not_the_same() -> None:
         ("request", "LENGTH", re.compile(rb"\+?[0-9]{1,19}")),
         ("request", "_CONNECTION", b"\r\nconnection: "),
         ("request", "_EXPECT", b"\r\nExpect:"),
-        ("target", "_decoded", bytes),
+        ("target", "decoded", bytes),
         ("chunked", "_SIZE_LINE", re.compile(rb"([0-9A-Fa-f]+)[^\r]*")),
         ("section", "CONTROL", re.compile(rb"[\x01-\x08\x0a-\x1f\x7f]")),
     ],

@@ -1,4 +1,7 @@
-"""A server without sockets: it answers 200 to everything, as a shell around the wire would."""
+"""A server without sockets: it answers 200 to everything, as a shell around the wire would.
+
+``ENGINES`` are those that are built.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ from greenuni.http import (
     Limits,
     Request,
     Responder,
+    choose_engine,
 )
+
+ENGINES = list(dict.fromkeys(["h11", choose_engine("auto").name]))
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 TRAILING = b"GET /trailing HTTP/1.1\r\nHost: trailing.example\r\n\r\n"
@@ -37,8 +43,8 @@ class Exchange:
 class Conversation:
     """Feeds a connection and answers what comes out, until it must close."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.connection = Connection(limits or Limits())
+    def __init__(self, engine: str = "auto", limits: Limits | None = None) -> None:
+        self.connection = Connection(limits or Limits(), choose_engine(engine))
         self.exchanges: list[Exchange] = []
         self.refusal: RemoteProtocolError | None = None
         self.statuses: list[int] = []  # of the responses, in order
@@ -47,7 +53,11 @@ class Conversation:
 
     def feed(self, pieces: Iterable[bytes]) -> Conversation:
         for piece in pieces:
-            self.connection.receive_data(piece)
+            request = self.connection.take(piece)
+            if request is not None:
+                assert request.body is not None
+                self.exchanges.append(Exchange(request, False, request.body, is_whole=True))
+                self._answer(request)
             self._react()
         return self
 

@@ -26,6 +26,8 @@ from greenuni.http import (
 )
 from tests.http.conversation import DATE, TRAILING
 
+pytestmark = pytest.mark.usefixtures("every_engine")
+
 GET = b"GET /get HTTP/1.1\r\nHost: a.example\r\n\r\n"
 POST = b"POST /post HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\n"
 CHUNKED = b"POST /post HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -227,7 +229,7 @@ class TestFault:
             raise h11.RemoteProtocolError("what was sent: <script>", 431)
 
         monkeypatch.setattr(h11.Connection, "next_event", refuse)
-        connection = connected(GET)
+        connection = connected(CHUNKED)
         with pytest.raises(RemoteProtocolError, match=r"^The request is malformed\.$") as caught:
             connection.next_event()
         assert caught.value.status == 431

@@ -23,8 +23,8 @@ RANDOM_SPLITS = 20
 each_case = pytest.mark.parametrize("case", CORPUS, ids=str)
 
 
-def converse(pieces: Iterable[bytes]) -> Conversation:
-    return Conversation().feed(pieces)
+def converse(pieces: Iterable[bytes], engine: str) -> Conversation:
+    return Conversation(engine).feed(pieces)
 
 
 def check(case: Case, conversation: Conversation) -> None:
@@ -60,32 +60,32 @@ def check_request(expected: ExpectedRequest, exchange: Exchange) -> None:
 
 
 @each_case
-def test_whole(case: Case) -> None:
-    check(case, converse([case.raw]))
+def test_whole(case: Case, engine: str) -> None:
+    check(case, converse([case.raw], engine))
 
 
 @each_case
-def test_octet_by_octet(case: Case) -> None:
-    conversation = converse(iter_pieces(case.raw, 1))
+def test_octet_by_octet(case: Case, engine: str) -> None:
+    conversation = converse(iter_pieces(case.raw, 1), engine)
     check(case, conversation)
     waited = [exchange.waited for exchange in conversation.exchanges]
     assert waited == [expected.waits for expected in case.requests]
 
 
 @each_case
-def test_in_random_pieces(case: Case) -> None:
+def test_in_random_pieces(case: Case, engine: str) -> None:
     generator = random.Random(case.name)
     for _ in range(RANDOM_SPLITS):
         cuts = sorted(generator.randrange(len(case.raw) + 1) for _ in range(generator.randrange(8)))
         edges = [0, *cuts, len(case.raw)]
         pieces = [case.raw[a:b] for a, b in itertools.pairwise(edges) if a < b]
-        check(case, converse(pieces))
+        check(case, converse(pieces, engine))
 
 
 @pytest.mark.parametrize("case", SURVIVING, ids=str)
 @pytest.mark.parametrize("size", [1, 1 << 20], ids=["octets", "whole"])
-def test_the_next_request_is_read(case: Case, size: int) -> None:
-    conversation = converse(iter_pieces(case.raw + TRAILING, size))
+def test_the_next_request_is_read(case: Case, size: int, engine: str) -> None:
+    conversation = converse(iter_pieces(case.raw + TRAILING, size), engine)
     assert len(conversation.exchanges) == len(case.requests) + 1
     assert conversation.exchanges[-1].request.target == b"/trailing"
     assert conversation.exchanges[-1].request.headers == [(b"host", b"trailing.example")]
@@ -93,13 +93,13 @@ def test_the_next_request_is_read(case: Case, size: int) -> None:
 
 @pytest.mark.parametrize("case", CLOSING, ids=str)
 @pytest.mark.parametrize("size", [1, 1 << 20], ids=["octets", "whole"])
-def test_nothing_more_is_read(case: Case, size: int) -> None:
-    check(case, converse(iter_pieces(case.raw + b"\r\n\r\n" + TRAILING, size)))
+def test_nothing_more_is_read(case: Case, size: int, engine: str) -> None:
+    check(case, converse(iter_pieces(case.raw + b"\r\n\r\n" + TRAILING, size), engine))
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=str)
-def test_a_refused_connection_stays_refused(case: Case) -> None:
-    connection = Conversation().feed([case.raw]).connection
+def test_a_refused_connection_stays_refused(case: Case, engine: str) -> None:
+    connection = converse([case.raw], engine).connection
     assert connection.their_state is ERROR
     for data in (TRAILING, b"", b""):
         connection.receive_data(data)
@@ -109,15 +109,15 @@ def test_a_refused_connection_stays_refused(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", SURVIVING, ids=str)
-def test_the_end_of_the_peer_after_a_case(case: Case) -> None:
-    conversation = converse([case.raw, b""])
+def test_the_end_of_the_peer_after_a_case(case: Case, engine: str) -> None:
+    conversation = converse([case.raw, b""], engine)
     assert conversation.refusal is None
     assert conversation.is_over
 
 
 @pytest.mark.parametrize("case", INCOMPLETE, ids=str)
-def test_the_end_of_the_peer_within_a_request(case: Case) -> None:
-    conversation = converse([case.raw, b""])
+def test_the_end_of_the_peer_within_a_request(case: Case, engine: str) -> None:
+    conversation = converse([case.raw, b""], engine)
     if case.raw == b"\r\n":
         assert conversation.refusal is None
     else:

@@ -15,6 +15,8 @@ from greenuni.http.section import SectionGuard
 from greenuni.http.states import REQUEST, Sides
 from tests.http.conversation import Conversation
 
+pytestmark = pytest.mark.usefixtures("every_engine")
+
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 

@@ -71,14 +71,14 @@ def by_h11(raw: bytes, count: int) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_mutations(seed: int) -> None:
+def test_mutations(seed: int, engine: str) -> None:
     generator = random.Random(seed)
     accepted = 0
     for _ in range(MUTATIONS):
         raw = damaged(generator.choice(CORPUS), generator)
-        whole = Conversation().feed([raw])
-        assert outcome(Conversation().feed(iter_pieces(raw, 1))) == outcome(whole), raw
-        assert outcome(Conversation().feed(iter_pieces(raw, 7))) == outcome(whole), raw
+        whole = Conversation(engine).feed([raw])
+        assert outcome(Conversation(engine).feed(iter_pieces(raw, 1))) == outcome(whole), raw
+        assert outcome(Conversation(engine).feed(iter_pieces(raw, 7))) == outcome(whole), raw
         accepted += check_against_h11(raw, whole)
     assert accepted > MUTATIONS / 5  # else this tests nothing
 

@@ -25,6 +25,8 @@ from greenuni.http import (
 )
 from tests.http.conversation import DATE
 
+pytestmark = pytest.mark.usefixtures("every_engine")
+
 Field = tuple[bytes, bytes]
 
 LENGTH_5 = (b"Content-Length", b"5")

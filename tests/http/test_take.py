@@ -17,6 +17,7 @@ from greenuni.http import (
     Limits,
     Request,
     Responder,
+    choose_engine,
 )
 from tests.http.conversation import DATE
 
@@ -24,8 +25,8 @@ GET = b"GET /get?a=b HTTP/1.1\r\nHost: a.example\r\nX-A: 1\r\n\r\n"
 POST = b"POST /post HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello"
 
 
-def connected() -> Connection:
-    return Connection(Limits())
+def connected(engine: str) -> Connection:
+    return Connection(Limits(), choose_engine(engine))
 
 
 def answer(connection: Connection, request: Request) -> None:
@@ -35,8 +36,8 @@ def answer(connection: Connection, request: Request) -> None:
 
 
 @pytest.mark.parametrize(("data", "body"), [(GET, b""), (POST, b"hello")])
-def test_a_whole_request(data: bytes, body: bytes) -> None:
-    connection = connected()
+def test_a_whole_request(data: bytes, body: bytes, engine: str) -> None:
+    connection = connected(engine)
     request = connection.take(data)
     assert request is not None
     assert request.body == body
@@ -48,8 +49,8 @@ def test_a_whole_request(data: bytes, body: bytes) -> None:
     assert connection.take(data) is not None
 
 
-def test_the_last_request_of_a_connection() -> None:
-    connection = connected()
+def test_the_last_request_of_a_connection(engine: str) -> None:
+    connection = connected(engine)
     request = connection.take(GET.replace(b"X-A: 1", b"Connection: close"))
     assert request is not None
     assert connection.their_state is MUST_CLOSE
@@ -57,8 +58,8 @@ def test_the_last_request_of_a_connection() -> None:
     assert connection.our_state is MUST_CLOSE
 
 
-def test_what_stands_behind_it_waits() -> None:
-    connection = connected()
+def test_what_stands_behind_it_waits(engine: str) -> None:
+    connection = connected(engine)
     request = connection.take(POST + GET + POST[:10])
     assert request is not None
     assert request.body == b"hello"
@@ -75,9 +76,9 @@ def test_what_stands_behind_it_waits() -> None:
 
 
 @pytest.mark.parametrize("data", [GET, POST])
-def test_a_request_in_two_pieces(data: bytes) -> None:
+def test_a_request_in_two_pieces(data: bytes, engine: str) -> None:
     for cut in range(1, len(data)):
-        connection = connected()
+        connection = connected(engine)
         assert connection.take(data[:cut]) is None
         event = connection.next_event()
         assert connection.take(data[cut:]) is None
@@ -101,8 +102,8 @@ def test_a_request_in_two_pieces(data: bytes) -> None:
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\na",
     ],
 )
-def test_it_raises_nothing(data: bytes) -> None:
-    connection = connected()
+def test_it_raises_nothing(data: bytes, engine: str) -> None:
+    connection = connected(engine)
     assert connection.take(data) is None
     with pytest.raises(RemoteProtocolError):
         connection.next_event()
@@ -111,8 +112,8 @@ def test_it_raises_nothing(data: bytes) -> None:
         connection.next_event()
 
 
-def test_the_end_of_the_peer() -> None:
-    connection = connected()
+def test_the_end_of_the_peer(engine: str) -> None:
+    connection = connected(engine)
     assert connection.take(b"") is None
     assert connection.their_state is IDLE
     assert connection.trailing_data == (b"", True)
@@ -129,8 +130,8 @@ NAMES = {
 }
 
 
-def test_variables() -> None:
-    request = connected().take(
+def test_variables(engine: str) -> None:
+    request = connected(engine).take(
         b"GET / HTTP/1.1\r\nHost: a.example\r\nCookie: a=1\r\nX-A: caf\xe9\r\nx_a: 7\r\nX-a: 2\r\n"
         b"cookie: b=2\r\nContent-Type: \r\nX-A:3\r\n\r\n"
     )

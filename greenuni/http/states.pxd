@@ -1,0 +1,16 @@
+cdef class Step:
+    cdef readonly str name
+    cdef dict ours
+    cdef dict theirs
+    cdef bint is_last
+
+
+cdef class Sides:
+    cdef readonly object our_state
+    cdef readonly object their_state
+    cdef bint persistent
+
+    cpdef advance(self, Step step)
+    cpdef disable_persistence(self)
+    cpdef next_cycle(self)
+    cdef _settle(self)

@@ -137,9 +137,9 @@ def test_joining_is_linear() -> None:
         request = parsed(b"GET / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n", limits)
         best = 10.0
         for _ in range(3):
-            started = time.perf_counter()
+            started = time.process_time()
             make(request, PEER, io.BytesIO(), 0)
-            best = min(best, time.perf_counter() - started)
+            best = min(best, time.process_time() - started)
         return best
 
     assert seconds_for(24_000) < 8 * 3 * seconds_for(3_000)

@@ -21,7 +21,7 @@ import workloads
 from answers import warm_up
 from commands import BenchError, output, say
 from environment import HERE, ROOT, Bench, build, pip
-from machine import Cpus, choose_cpus, describe_machine, find_tool, find_wrk
+from machine import Cpus, choose_cpus, describe_machine, find_tool, find_wrk, pinned_to
 from processes import Process, running, session_cpu_seconds, session_members
 from profile_page import Profile, parse_perf, parse_stacks, parse_strace, render_page
 from servers import BY_NAME, Server
@@ -50,7 +50,7 @@ class Profiler:
 
     def page(self, workload: Workload) -> str:
         """The page of one workload."""
-        profiles = [self.profile(server, workload) for server in _serving(OURS, workload)]
+        profiles = [self.profile(server, workload) for server in _ours(workload)]
         rivals = {
             server.title: self._rival_calls(server, workload)
             for server in _serving(RIVALS, workload)
@@ -155,8 +155,8 @@ class Profiler:
     def _loaded(self, process: Process, workload: Workload, seconds: int) -> Iterator[None]:
         """Inside, wrk is working."""
         command = wrk_command(process.port, workload, self._load(seconds))
-        pinned = ["taskset", "--cpu-list", str(self._cpus.load), *command]
-        wrk = subprocess.Popen(pinned, stdout=subprocess.DEVNULL)
+        with pinned_to(self._cpus.load):
+            wrk = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
             yield
         finally:
@@ -165,6 +165,12 @@ class Profiler:
 
     def __repr__(self) -> str:
         return f"<Profiler with {self._bench.python}>"
+
+
+def _ours(workload: Workload) -> list[Server]:
+    """The variants of greenuni on a page; threads differ in how a request reaches them only."""
+    names = (*OURS, "greenuni-threads") if workload.name == "hello" else OURS
+    return _serving(names, workload)
 
 
 def _serving(names: tuple[str, ...], workload: Workload) -> list[Server]:

@@ -62,7 +62,7 @@ docs: $(VENV)/.has-examples ## render docs/settings.md from the settings table
 bench: $(BIN)/python ## CPU time, latency and memory beside the rivals; renders benchmarks/README.md
 	$(BIN)/python benchmarks/run.py --into benchmarks $(BENCH)
 
-bench-smoke: $(BIN)/python ## a short comparison for CI: prints ratios, fails on errors only
+bench-smoke: build ## a short comparison for CI: prints ratios, fails on errors only
 	$(BIN)/python benchmarks/run.py --smoke
 
 bench-render: $(BIN)/python ## benchmarks/README.md again, from the results of the last run

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,9 +38,13 @@ words = [
 print(platform.python_implementation(), platform.python_version(), platform.python_compiler(), end="")
 print(" (" + ", ".join(words) + ")")
 """
+# With the directories to import from as arguments.
 COUNT_COMPILED = """
-import pathlib, greenuni
-print(len(list(pathlib.Path(greenuni.__file__).parent.rglob("*.so"))))
+import importlib.machinery, pathlib, sys
+sys.path[:0] = sys.argv[1:]
+import greenuni
+suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
+print(len(list(pathlib.Path(greenuni.__file__).parent.rglob("*" + suffix))))
 """
 
 
@@ -53,6 +57,7 @@ class Bench:
     compiled_modules: int  # of greenuni
     versions: dict[str, str]
     skipped: dict[str, str] = field(default_factory=dict)  # distribution -> why it is not there
+    checkout: str = ""  # the directory that greenuni runs from when it is not installed
 
     @property
     def engine(self) -> str:
@@ -67,14 +72,15 @@ class Bench:
             "HOME": os.environ.get("HOME", "/"),
             "LC_ALL": "C.UTF-8",
             "PATH": f"{self.bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-            "PYTHONPATH": str(APPS),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(APPS), self.checkout))),
         }
 
 
-def build(directory: Path, interpreter: str, *, with_bjoern: bool) -> Bench:
+def build(directory: Path, interpreter: str, *, with_bjoern: bool, checkout: bool = False) -> Bench:
     """Make or refresh the environment of ``interpreter`` under ``directory``.
 
-    Seconds when it is there, a minute when not. Raises ``BenchError``.
+    Seconds when it is there, minutes when greenuni is to be compiled. With ``checkout`` it is not
+    installed, but run from the checkout, with what was built in place. Raises ``BenchError``.
     """
     home = directory / f"venv-{_fingerprint(interpreter)}"
     python = home / "bin" / "python"
@@ -82,16 +88,19 @@ def build(directory: Path, interpreter: str, *, with_bjoern: bool) -> Bench:
         say(f"making a virtual environment in {home}")
         output([interpreter, "-m", "venv", "--clear", str(home)])
     _install_rivals(python, home / "requirements.stamp")
-    _install_greenuni(python, home / "greenuni.stamp", directory / "source")
+    if not checkout:
+        _install_greenuni(python, home / "greenuni.stamp", directory / "source")
+    places = [str(ROOT)] if checkout else []
     skipped = {"gunicorn_h1c": _install_built(python, "gunicorn_h1c", GUNICORN_PARSER)}
     if with_bjoern:
         skipped["bjoern"] = _install_bjoern(python)
     return Bench(
         bin=home / "bin",
         python=output([interpreter, "-c", DESCRIBE_PYTHON]),
-        compiled_modules=int(output([str(python), "-I", "-c", COUNT_COMPILED])),
+        compiled_modules=int(output([str(python), "-I", "-c", COUNT_COMPILED, *places])),
         versions=_versions(python),
         skipped={name: reason for name, reason in skipped.items() if reason},
+        checkout="".join(places),
     )
 
 
@@ -120,11 +129,7 @@ def _install_greenuni(python: Path, stamp: Path, source: Path) -> None:
         return
     say("installing greenuni")
     stamp.unlink(missing_ok=True)
-    shutil.rmtree(source, ignore_errors=True)
-    for path in files:
-        copy = source / path.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, copy)
+    refresh({path.relative_to(ROOT): path.read_bytes() for path in files}, source)
     pip(python, str(source), "--no-build-isolation", "--force-reinstall", "--no-deps")
     pip(python, str(source), "--no-build-isolation")  # and what it depends on
     stamp.write_text(digest)
@@ -138,6 +143,30 @@ def _sources(path: Path) -> list[Path]:
     return sorted(
         found for found in path.rglob("*") if found.is_file() and found.suffix not in made
     )
+
+
+def refresh(files: Mapping[Path, bytes], source: Path) -> None:
+    """Make ``source`` hold these files, and of a build there only modules that are still compiled.
+
+    What has not changed is not written, so that the next build compiles what has changed only.
+    """
+    for name, content in files.items():
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
+    for path in [found for found in source.rglob("*") if found.is_file()]:
+        name = path.relative_to(source)
+        if name.parts[0] != "build":
+            stale = name not in files
+        elif name.parts[1].startswith("lib"):
+            module = Path(*name.parts[2:]).parent / path.name.partition(".")[0]
+            sources = {module.with_suffix(".pxd"), module.with_suffix(".pyx")}
+            stale = path.suffix != ".so" or not sources & files.keys()
+        else:  # what the compiler is fed with; the build knows what of it is current
+            stale = False
+        if stale:
+            path.unlink()
 
 
 def _digest(files: list[Path]) -> str:

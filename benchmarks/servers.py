@@ -46,8 +46,12 @@ class Server:
 
 
 _BIND = "--host 127.0.0.1 --port {port} --log-level warning"
-_GREENUNI_WSGI = "greenuni --bind 127.0.0.1:{port} --log-level warning --interface wsgi {app}"
-_GREENUNI_ASGI = "greenuni --bind 127.0.0.1:{port} --log-level warning --interface asgi {app}"
+_GREENUNI_WSGI = (
+    "python -m greenuni --bind 127.0.0.1:{port} --log-level warning --interface wsgi {app}"
+)
+_GREENUNI_ASGI = (
+    "python -m greenuni --bind 127.0.0.1:{port} --log-level warning --interface asgi {app}"
+)
 _GUNICORN = "gunicorn --bind 127.0.0.1:{port} --log-level warning {app}"
 _UVICORN = f"uvicorn {_BIND} --no-access-log {{app}}"
 # What granian's own benchmarks pass.

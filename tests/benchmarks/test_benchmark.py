@@ -165,6 +165,27 @@ def test_connections_are_counted_at_the_server_end() -> None:
     assert held[os.getpid()] == 1
 
 
+def test_a_refreshed_source_keeps_only_what_is_current(tmp_path: Path) -> None:
+    refresh = module("environment").refresh
+    files = {Path("greenuni/a.py"): b"1", Path("greenuni/a.pxd"): b"", Path("greenuni/b.py"): b"2"}
+    built = {
+        "build/lib.linux-cpython-311/greenuni/a.cpython-311.so": True,
+        "build/lib.linux-cpython-311/greenuni/b.cpython-311.so": False,  # no longer compiled
+        "build/lib.linux-cpython-311/greenuni/a.py": False,
+        "build/temp/c-1/greenuni/a.c": True,
+        "greenuni/gone.py": False,
+    }
+    for name in built:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    refresh(files, tmp_path)
+    assert {name: (tmp_path / name).exists() for name in built} == built
+    before = (tmp_path / "greenuni/a.py").stat().st_mtime_ns
+    refresh({**files, Path("greenuni/b.py"): b"3"}, tmp_path)
+    assert (tmp_path / "greenuni/a.py").stat().st_mtime_ns == before
+    assert (tmp_path / "greenuni/b.py").read_bytes() == b"3"
+
+
 def test_memory_of_a_session() -> None:
     assert module("processes").session_pss_kib(os.getsid(0)) > 1000
 

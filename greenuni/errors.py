@@ -20,6 +20,9 @@ import os
 import traceback
 
 _OWN_DIRECTORY = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_COMPILED = (
+    __name__.partition(".")[0] + os.sep
+)  # compiled code names its source as seen by setup.py
 _IMPORT_MACHINERY = ("<frozen importlib", os.path.join("importlib", "__init__.py"))
 
 
@@ -104,6 +107,6 @@ def _keep_user_frames(shown: traceback.TracebackException, seen: set[int]) -> No
 
 def is_user_code(filename: str) -> bool:
     """Whether a file is neither ours nor the import machinery's."""
-    return not filename.startswith(_OWN_DIRECTORY) and not any(
+    return not filename.startswith((_OWN_DIRECTORY, _COMPILED)) and not any(
         part in filename for part in _IMPORT_MACHINERY
     )

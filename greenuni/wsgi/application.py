@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 from greenuni import failure
 from greenuni.clock import Clock
@@ -23,7 +23,7 @@ from greenuni.wsgi.environ import Environ
 from greenuni.wsgi.output import ClientDisconnected, Output
 from greenuni.wsgi.sendfile import FileWrapper, maybe_span
 
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+ExcInfo: TypeAlias = "tuple[type[BaseException], BaseException, TracebackType | None]"
 
 _NOT_STARTED = "the application did not call start_response"
 JOIN_LIMIT = 64 * 1024  # bytes of a list of chunks that go out as one chunk

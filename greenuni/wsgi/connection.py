@@ -26,6 +26,7 @@ from greenuni.wsgi.output import Output, SourceTruncated
 from greenuni.wsgi.reader import BODY_MISSING, CLIENT_GONE, WHOLE, RequestReader
 from greenuni.wsgi.runner import Job
 from greenuni.wsgi.services import Services
+from greenuni.wsgi.transfer import maybe_receive
 
 LINGER_SECONDS = 2.0
 LINGER_LIMIT = 256 * 1024  # bytes thrown away while lingering
@@ -93,7 +94,7 @@ class Connection(Job):
         self._link = Link(sock, services.loop.poller)
         self._environs = environs
         self._peer = environs.peer(address)
-        self._output = Output(sock, services.output_limits, services.output_disk)
+        self._output = Output(self._link.fd, services.output_limits, services.output_disk)
         self._wire: Wire | None = None  # thousands idle without one
         self._reader: RequestReader | None = None  # of a request that did not come whole
         self._started = 0.0  # when the request began, by time.monotonic()
@@ -167,7 +168,7 @@ class Connection(Job):
     # Reading
 
     def _receive(self) -> None:
-        data = self._link.maybe_receive()
+        data = maybe_receive(self._link.fd)
         if data is None:
             self._watch_input()
             return
@@ -366,7 +367,7 @@ class Connection(Job):
         self._link.watch(READ)
 
     def _discard(self) -> None:
-        data = self._link.maybe_receive()
+        data = maybe_receive(self._link.fd)
         if data is None:
             return
         self._lingered += len(data)

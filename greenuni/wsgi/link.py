@@ -1,4 +1,4 @@
-"""One accepted socket: reading it, watching it, closing it.
+"""One accepted socket: watching it, closing it.
 
 The descriptor is registered with the poller when a read would block, not before, and stays so from
 request to request: a connection that is used for one request is never registered, and one that is
@@ -13,7 +13,6 @@ import struct
 from greenuni.poller import Poller
 from greenuni.sockets import RawSocket
 
-RECEIVE_SIZE = 64 * 1024  # bytes asked for at once
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 
@@ -30,15 +29,6 @@ class Link:
 
     def __repr__(self) -> str:
         return f"<Link {self.fd} watched={self._watched}>"
-
-    def maybe_receive(self) -> bytes | None:
-        """What there is, ``b""`` at EOF, None when there is nothing yet. Raises ConnectionError."""
-        try:
-            return self._sock.recv(RECEIVE_SIZE)
-        except BlockingIOError:
-            return None
-        except OSError as error:  # a route that went away, say
-            raise ConnectionError(str(error)) from error
 
     def watch(self, mask: int) -> None:
         """Have the poller watch for ``mask``, which costs a system call only when it changes."""

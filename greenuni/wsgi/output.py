@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from greenuni.poller import wait_writable
-from greenuni.sockets import RawSocket
+from greenuni.wsgi.transfer import send
 
 FAST_READER = 64 * 1024 * 1024  # bytes a second
 JOIN_LIMIT = 16 * 1024  # below this, copying parts together is cheaper than a gathering write
@@ -36,7 +36,7 @@ FLUSH_LIMIT = 1024 * 1024  # given by one flush, so that one fast reader does no
 # What sendfile() answers where the file or the system has no such thing; reading works.
 _NO_SENDFILE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSOCK)
 
-Bytes = bytes | bytearray | memoryview
+Bytes = bytes | bytearray
 
 
 class ClientDisconnected(ConnectionError):
@@ -94,18 +94,18 @@ class Output:
 
     __slots__ = (
         "_disk",
+        "_fd",
         "_file",
         "_limits",
         "_memory",
         "_region",
-        "_sock",
         "_waited",
         "pending",
         "taken",
     )
 
-    def __init__(self, sock: RawSocket, limits: OutputLimits, disk: OutputDisk) -> None:
-        self._sock = sock
+    def __init__(self, fd: int, limits: OutputLimits, disk: OutputDisk) -> None:
+        self._fd = fd
         self._limits = limits
         self._disk = disk
         self._memory = bytearray()
@@ -192,7 +192,7 @@ class Output:
     def _write_gathered(self, parts: list[bytes]) -> None:
         """Send in one call; keep what the socket did not take."""
         try:
-            sent = self._sock.sendmsg(parts)
+            sent = os.writev(self._fd, parts)
         except BlockingIOError:
             sent = 0
         except OSError as error:
@@ -206,10 +206,8 @@ class Output:
     def _send(self, data: Bytes) -> int:
         """How many bytes the socket took."""
         try:
-            sent = self._sock.send(data)
-        except BlockingIOError:
-            return 0
-        except OSError as error:
+            sent = send(self._fd, data)
+        except ConnectionError as error:
             raise ClientDisconnected(str(error)) from error
         self.taken += sent
         return sent
@@ -217,7 +215,7 @@ class Output:
     def _send_region(self, region: FileRegion) -> int:
         if region.can_sendfile:
             try:
-                sent = os.sendfile(self._sock.fileno(), region.fd, region.offset, region.step)
+                sent = os.sendfile(self._fd, region.fd, region.offset, region.step)
             except BlockingIOError:
                 return 0
             except OSError as error:
@@ -254,13 +252,13 @@ class Output:
         if credit < 0.001:  # the resolution of poll()
             return False
         started = time.monotonic()
-        is_writable = wait_writable(self._sock.fileno(), credit)
+        is_writable = wait_writable(self._fd, credit)
         self._waited += time.monotonic() - started
         return is_writable
 
     def _wait_for_reader(self) -> None:
         timeout = self._limits.send_timeout
-        while not wait_writable(self._sock.fileno(), timeout or 60.0):
+        while not wait_writable(self._fd, timeout or 60.0):
             if timeout:
                 raise ClientDisconnected(f"the client has taken nothing for {timeout:g} s")
 

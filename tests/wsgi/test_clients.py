@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 
-from greenuni.wsgi.application import Call
-from greenuni.wsgi.environ import EnvironFactory
 from tests.support.server import wait_until
 from tests.wsgi.harness import (
     GET,
@@ -338,24 +336,22 @@ with serving(hello, worker_connections=2000) as shell:
     assert int(done.stdout) < 3000
 
 
-def test_a_fault_in_the_server_harms_one_connection(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class FaultyClock:
+    """A clock that is out of order; a refusal asks it, and what a failed application is answered."""
 
-    make = EnvironFactory.make
+    def date(self) -> bytes:
+        raise RuntimeError("a bug")
 
-    def faulty(self: EnvironFactory, *arguments: Any) -> Environ:
-        environ = make(self, *arguments)
-        if environ["PATH_INFO"] == "/fault":
-            raise RuntimeError("a bug")
-        return environ
 
-    monkeypatch.setattr(EnvironFactory, "make", faulty)
+def test_a_fault_in_the_server_harms_one_connection(caplog: pytest.LogCaptureFixture) -> None:
     with no_descriptor_leaks(), serving(hello) as shell, shell.connect() as healthy:
         healthy.get()
+        gateway = shell.server._services.gateway
+        clock, gateway.clock = gateway.clock, FaultyClock()
         with shell.connect() as client:
-            client.send(request("/fault"))
+            client.send(b"GET / HTTP/3.0\r\n\r\n")
             assert client.is_closed()
+        gateway.clock = clock
         assert healthy.get().status == 200
     (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert "Fault in the server" in record.getMessage()
@@ -363,21 +359,16 @@ def test_a_fault_in_the_server_harms_one_connection(
 
 @BOTH
 def test_a_fault_around_the_application_harms_one_connection(
-    threads: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    threads: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    run = Call.run
-
-    def faulty(self: Call) -> None:
-        if self.environ["PATH_INFO"] == "/fault":
-            raise RuntimeError("a bug")
-        run(self)
-
-    monkeypatch.setattr(Call, "run", faulty)
     with no_descriptor_leaks(), serving(hello, threads=threads) as shell:
+        gateway = shell.server._services.gateway
+        clock, gateway.clock = gateway.clock, FaultyClock()
         for _ in range(threads + 1):
             client = shell.connect()
-            client.send(request("/fault"))
+            client.send(GET)
             assert client.is_closed()
+        gateway.clock = clock
         assert shell.get().status == 200
         wait_until(lambda: not shell.seat.in_flight(), "nothing in flight")
         assert shell.seat.slot.in_flight == 0

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from greenuni.wsgi import application as application_module
 from greenuni.wsgi.sendfile import FileWrapper, maybe_span
 from tests.support.server import wait_until
 from tests.wsgi.harness import GET, no_descriptor_leaks, request, serving
@@ -58,13 +57,17 @@ def length(size: int) -> list[tuple[str, str]]:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Offset and size of every file that was left to the kernel."""
     sent: list[tuple[int, int]] = []
-    write_file = application_module.Output.write_file
+    sendfile = os.sendfile
 
-    def noted(output: Any, fd: int, offset: int, count: int) -> None:
-        sent.append((offset, count))
-        write_file(output, fd, offset, count)
+    def noted(out_fd: int, in_fd: int, offset: int, count: int) -> int:
+        done = sendfile(out_fd, in_fd, offset, count)
+        if sent and sum(sent[-1]) == offset:
+            sent[-1] = (sent[-1][0], sent[-1][1] + done)
+        else:
+            sent.append((offset, done))
+        return done
 
-    monkeypatch.setattr(application_module.Output, "write_file", noted)
+    monkeypatch.setattr(os, "sendfile", noted)
     return sent
 
 

@@ -10,18 +10,20 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from greenuni.http import Connection, Limits, Responder
 from greenuni.poller import READ, WRITE, SelectorPoller, new_poller, wait_writable
 from greenuni.shell import Interface
 from greenuni.testing import fake_seat
 from greenuni.wsgi import loop as loop_module
-from greenuni.wsgi.application import QuickStop
+from greenuni.wsgi.application import Call, Gateway, QuickStop
 from greenuni.wsgi.connection import TRANSITIONS, State
 from greenuni.wsgi.loop import Handler, Loop
+from greenuni.wsgi.output import Output, OutputDisk, OutputLimits
 from greenuni.wsgi.runner import InlineRunner, Job
 from greenuni.wsgi.threads import ThreadRunner
 from greenuni.wsgi.wakeup import Mailbox, Wakeup
 from tests.support.server import wait_until
-from tests.wsgi.harness import no_descriptor_leaks
+from tests.wsgi.harness import GET, no_descriptor_leaks
 
 LOG = logging.getLogger("test.loop")
 
@@ -181,20 +183,19 @@ def test_a_full_pipe_is_no_error() -> None:
 # Runners
 
 
-class Request:
-    method = b"GET"
-    raw_path = b"/"
-
-
-class FakeCall:
-    request = Request()
-    title = "GET /"
+def new_call() -> Call:
+    wire = Connection(Limits())
+    request = wire.take(GET)
+    assert request
+    gateway = Gateway(nothing, LOG, sendfile=False, closes=False)
+    output = Output(-1, OutputLimits(0, 0, 0), OutputDisk(None, LOG))
+    return Call(gateway, request, {"REMOTE_ADDR": ""}, Responder(wire, request), output)
 
 
 class Running(Job):
     def __init__(self, run: Callable[[], None]) -> None:
         self._run = run
-        self.call = FakeCall()  # type: ignore[assignment]
+        self.call = new_call()
         self.events: list[str] = []
 
     def run(self) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from greenuni.wsgi import output as output_module
 from greenuni.wsgi.output import (
     ClientDisconnected,
     Output,
@@ -35,7 +35,7 @@ class Pair:
         self.sock.setblocking(False)
         self.reader.settimeout(10)
         self.disk = OutputDisk(directory, LOG)
-        self.output = Output(self.sock, OutputLimits(**values), self.disk)  # type: ignore[arg-type]
+        self.output = Output(self.sock.fileno(), OutputLimits(**values), self.disk)  # type: ignore[arg-type]
 
     def __enter__(self) -> Pair:
         return self
@@ -122,7 +122,7 @@ def test_one_chunk_larger_than_everything_else() -> None:
 def test_a_fast_reader_never_causes_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """However much faster the writer is."""
     files: list[object] = []
-    monkeypatch.setattr(output_module, "SpoolFile", lambda directory: files.append(directory))
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **arguments: files.append(arguments))
     total = 64 * MIB
     with Pair() as pair:
         received = 0

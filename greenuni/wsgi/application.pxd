@@ -1,0 +1,33 @@
+cimport cython
+
+from greenuni.clock cimport Clock
+from greenuni.wsgi.output cimport Output
+
+cdef class Gateway:
+    cdef readonly object app
+    cdef readonly object log
+    cdef readonly bint sendfile
+    cdef public bint closes
+    cdef public object clock
+
+cdef class Call:
+    cdef Gateway _gateway
+    cdef readonly object request
+    cdef readonly dict environ
+    cdef readonly object client
+    cdef readonly object responder
+    cdef readonly Output output
+    cdef readonly object outcome
+    cpdef run(self)
+    cdef _respond(self)
+    cdef _send_list(self, list chunks)
+    cdef _send_result(self, result)
+    cdef _send_chunks(self, chunks)
+    cdef _send(self, chunk, bint more)
+    cdef bint _send_file(self, wrapper) except -1
+    cdef _write(self, list parts)
+    cdef _fail(self, error)
+
+cdef list _join_small(list chunks)
+cdef tuple _parse_status(status)
+cdef dict _statuses

@@ -1,0 +1,19 @@
+cimport cython
+
+cdef class Peer:
+    cdef readonly object address
+    cdef readonly object port
+    cdef readonly bint is_trusted
+
+cdef class EnvironFactory:
+    cdef readonly object _names
+    cdef object _proxies
+    cdef str _root_path
+    cdef dict _template
+    cdef dict _trusted
+    cpdef Peer peer(self, address)
+    cdef bint _trusts(self, address) except -1
+    @cython.locals(environ=dict, path=bytes, target=bytes, query=bytes, text=str, method=bytes)
+    cpdef dict make(self, request, Peer peer, body, Py_ssize_t body_size)
+    cdef _below(self, str text)
+    cdef _believe(self, dict environ, request, Peer peer)

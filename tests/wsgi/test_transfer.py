@@ -1,0 +1,89 @@
+"""Reading and writing by descriptor: in Python and, where it was built, in C, with the same answers."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from greenuni.wsgi import transfer as installed
+
+
+def from_source() -> ModuleType:
+    path = str(Path(installed.__file__).parent / "transfer.py")
+    spec = importlib.util.spec_from_loader(
+        "transfer_source", importlib.machinery.SourceFileLoader("transfer_source", path)
+    )
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+BOTH = pytest.mark.parametrize("transfer", [installed, from_source()], ids=["installed", "source"])
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.settimeout(10)
+        yield ours, theirs
+
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+@BOTH
+def test_nothing_something_and_the_end(transfer: ModuleType, pair: Pair) -> None:
+    ours, theirs = pair
+    assert transfer.maybe_receive(ours.fileno()) is None
+    theirs.send(b"a\0b")
+    assert transfer.maybe_receive(ours.fileno()) == b"a\0b"
+    theirs.close()
+    assert transfer.maybe_receive(ours.fileno()) == b""
+
+
+@BOTH
+def test_no_more_than_one_piece_at_once(transfer: ModuleType, pair: Pair) -> None:
+    ours, theirs = pair
+    size = transfer.RECEIVE_SIZE
+    theirs.sendall(b"x" * size + b"y")
+    data = b""
+    while len(data) < size:
+        piece = transfer.maybe_receive(ours.fileno())
+        assert len(piece) <= size
+        data += piece
+    data += transfer.maybe_receive(ours.fileno()) or b""
+    assert data == b"x" * size + b"y"
+
+
+@BOTH
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_what_is_sent_and_how_much_of_it(transfer: ModuleType, pair: Pair, kind: type) -> None:
+    ours, theirs = pair
+    assert transfer.send(ours.fileno(), kind(b"")) == 0
+    assert transfer.send(ours.fileno(), kind(b"a\0b")) == 3
+    assert theirs.recv(10) == b"a\0b"
+    while transfer.send(ours.fileno(), kind(bytes(100_000))):
+        pass
+    assert transfer.send(ours.fileno(), kind(b"full")) == 0
+
+
+@BOTH
+def test_errors_are_connection_errors(transfer: ModuleType, pair: Pair) -> None:
+    ours, theirs = pair
+    theirs.close()
+    with pytest.raises(ConnectionError, match=r"\[Errno 32\] Broken pipe"):
+        transfer.send(ours.fileno(), b"x")
+    with pytest.raises(ConnectionError, match=r"\[Errno 9\] Bad file descriptor"):
+        transfer.maybe_receive(-1)
+    with pytest.raises(TypeError):
+        transfer.send(ours.fileno(), "text")

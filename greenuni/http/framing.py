@@ -18,6 +18,7 @@ from http import HTTPStatus
 
 from greenuni.errors import LocalProtocolError
 from greenuni.http.events import Headers
+from greenuni.http.fields import ResponseFields
 from greenuni.http.grammar import CONTROL
 
 SERVER = b"greenuni"
@@ -48,6 +49,9 @@ class Framing(enum.Enum):
 
 # Bound once: before Python 3.12, finding a member through its class is a call.
 EMPTY, LENGTH, CHUNKED, CLOSE = Framing
+
+
+_lines_by_date: dict[bytes, bytes] = {}  # of one second: most responses have the same two lines
 
 
 def has_content(status: int) -> bool:
@@ -82,11 +86,16 @@ def render_fields(headers: Headers) -> bytes:
     return b"".join([b"%s: %s\r\n" % item for item in headers])
 
 
-@lru_cache(maxsize=4)
-def date_and_server(date: bytes, has_date: bool, has_server: bool) -> bytes:
-    """The lines of both fields, but for what the application gave. No Date if ``date`` is empty."""
-    date_line = b"Date: %s\r\n" % date if date and not has_date else b""
-    return date_line if has_server else b"%sServer: %s\r\n" % (date_line, SERVER)
+def own_lines(date: bytes, fields: ResponseFields) -> bytes:
+    """Date and Server, but for what the application gave. No Date if ``date`` is empty."""
+    if fields.has_date or fields.has_server or not date:
+        date_line = b"Date: %s\r\n" % date if date and not fields.has_date else b""
+        return date_line if fields.has_server else b"%sServer: %s\r\n" % (date_line, SERVER)
+    lines = _lines_by_date.get(date)
+    if lines is None:
+        _lines_by_date.clear()
+        lines = _lines_by_date[date] = b"Date: %s\r\nServer: %s\r\n" % (date, SERVER)
+    return lines
 
 
 @lru_cache(maxsize=1024)

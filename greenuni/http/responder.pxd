@@ -32,7 +32,6 @@ cdef class Responder:
     cpdef list end(self, trailers=*)
     cpdef list passthrough(self, long long count)
     cdef list _send(self, bytes chunk, bint is_last, bytes trailers)
-    cdef list _frame(self, bytes chunk, Py_ssize_t count)
     cdef list _begin(self, length)
     cdef _choose_framing(self, bint is_whole, declared)
     cdef _finish(self)

@@ -21,9 +21,9 @@ from greenuni.http.framing import (
     LENGTH,
     Framing,
     announced_length,
-    date_and_server,
     has_content,
     length_line,
+    own_lines,
     render_fields,
     status_line,
 )
@@ -183,24 +183,22 @@ class Responder:
         self._require_started()
         count = len(chunk)
         self._count(count, is_last)
-        head: list[bytes] = []
+        parts: list[bytes] = []
         if self.state is STARTED:
-            head = self._begin(count if is_last else None)
-        content = self._frame(chunk, count) if count and self.wants_body else []
+            parts = self._begin(count if is_last else None)
+            if count > SMALL:
+                parts = [b"".join(parts)]
+        if count and self.wants_body:
+            self.body_bytes += count
+            if self._framing is CHUNKED:
+                parts += (b"%x\r\n" % count, chunk, b"\r\n")
+            else:
+                parts.append(chunk)
         if is_last:
             if self._framing is CHUNKED:
-                content.append(b"0\r\n%s\r\n" % trailers)
+                parts.append(b"0\r\n%s\r\n" % trailers)
             self._finish()
-        if count <= SMALL:
-            head += content
-            return [b"".join(head)] if head else head
-        return [b"".join(head), *content] if head else content
-
-    def _frame(self, chunk: bytes, count: int) -> list[bytes]:
-        self.body_bytes += count
-        if self._framing is CHUNKED:
-            return [b"%x\r\n" % count, chunk, b"\r\n"]
-        return [chunk]
+        return [b"".join(parts)] if parts and count <= SMALL else parts
 
     def _begin(self, length: int | None) -> list[bytes]:
         """The lines of the head, now that it must be known how the content will end.
@@ -212,8 +210,7 @@ class Responder:
         framing = self._framing = self._choose_framing(length is not None, fields.content_length)
         persistent = self._connection.response_started(self._close or framing is CLOSE)
         self.state = HEAD_SENT
-        head = [self._line, fields.lines]
-        head.append(date_and_server(self._date, fields.has_date, fields.has_server))
+        head = [self._line, fields.lines, own_lines(self._date, fields)]
         if framing is CHUNKED:
             head.append(b"Transfer-Encoding: chunked\r\n")
         else:
@@ -243,12 +240,12 @@ class Responder:
     def _count(self, count: int, is_last: bool) -> None:
         """Hold the application to the Content-Length that it declared (RFC 9110 8.6)."""
         self._seen += count
-        remaining = self.remaining
-        if remaining is None or not self.wants_body:
+        declared = self._fields.content_length if self._fields else None
+        if declared is None or not self.wants_body:
             return
-        if remaining < 0:
+        if self._seen > declared:
             self._break("more")
-        if is_last and remaining > 0:
+        if is_last and self._seen < declared:
             self._break("less")
 
     def _break(self, problem: str) -> None:

@@ -14,16 +14,23 @@ MOST_FUNCTIONS = 25
 MOST_STACKS = 40
 LEAST_CALLS = 0.015  # per request: what is rarer is not in the table
 LEAST_SHARE = 0.005
-EVERYWHERE = 0.95  # what is on every stack says nothing: main, the loop
+# The chain of calls from main to the loop is on nearly every stack, and says nothing.
+NEARLY_EVERYWHERE = 0.85
+HARDLY_OWN = 0.005
 KERNEL = "[kernel.kallsyms]"
-SYSTEM_CALLS = re.compile(r"accept4?|close|epoll_\w+|readv?|writev?|(recv|send)\w*|shutdown")
+SYSTEM_CALLS = re.compile(r"accept4?|close|epoll_ctl|readv?|writev?|(recv|send)\w*|shutdown")
+# Where a thread waits. The sampler cannot tell a wait from the work of the same system call.
+WAITS = re.compile(
+    r"(p?poll|select|epoll_p?wait2?|clock_nanosleep|sem_\w*wait|\w*futex\w*|pthread_cond_\w+)\b.* \(libc"
+)
 
 NOTES = (
     "Shares are of the server's CPU time, from samples; microseconds are that share of the time that a"
     " request took without any tool. A virtual machine's clock cannot interrupt a stretch of the kernel"
     " that holds interrupts off, and charges it to the function that ends it: read the kernel as one"
     " line. System calls are counted while strace slows the server down, so more requests are ready"
-    " whenever it polls; polls per request are higher in real life."
+    " whenever it polls; polls per request are higher in real life. The last table of a server is sampled"
+    " by the wall clock; waits, and with them the work of epoll, are left out of it."
 )
 
 
@@ -59,22 +66,40 @@ def parse_perf(text: str, columns: int) -> dict[tuple[str, ...], float]:
 
 
 def _plain_symbol(symbol: str) -> str:
-    """Without perf's mark of the privilege level, ``[.]`` or ``[k]``."""
-    return re.sub(r"^\[[.kHug]\] ", "", symbol)
+    """Without perf's mark of the privilege level, ``[.]`` or ``[k]``, and without what compilers add."""
+    symbol = re.sub(r"^\[[.kHug]\] ", "", symbol)
+    symbol = re.sub(r"\.cpython-.*\.so$", ".so", symbol)
+    mangled = re.match(r"__pyx_[a-z]+_(?=\d)", symbol)
+    return _demangled(symbol[mangled.end() :]) if mangled else symbol
+
+
+def _demangled(name: str) -> str:
+    """Cython's ``8greenuni_4http_4fast_read`` as ``greenuni.http.fast.read``.
+
+    A number is the length of the name that follows it, or else the position of a method.
+    """
+    parts = []
+    while found := re.match(r"\d+", name):
+        length, name = int(found[0]), name[found.end() :]
+        if name[length : length + 1] != "_" or not name[:length].strip("_"):
+            break
+        parts.append(name[:length])
+        name = name[length + 1 :]
+    return ".".join([*parts, name])
 
 
 def parse_stacks(text: str) -> dict[tuple[str, ...], float]:
     """Functions from the outermost in -> share (0 to 1), from ``py-spy record --native --format raw``.
 
     Kept are functions that were written in Python, compiled or not, and system calls; other C is
-    part of the function that called it. The worker's watcher thread, which waits in poll, is left out.
+    part of the function that called it. Stacks that end in a wait are left out.
     """
     counts: Counter[tuple[str, ...]] = Counter()
     for line in text.splitlines():
         stack, _, count = line.rpartition(" ")
         frames = [_maybe_function(frame) for frame in stack.split(";")]
         functions = tuple(frame for frame in frames if frame)
-        if functions and count.isdigit() and not stack.endswith(";poll (libc.so.6)"):
+        if functions and count.isdigit() and not WAITS.match(stack.rpartition(";")[2]):
             counts[functions] += int(count)
     total = sum(counts.values())
     return {functions: count / total for functions, count in counts.items()}
@@ -185,7 +210,11 @@ def _shares(
 def _python_functions(profile: Profile) -> str:
     functions = by_function(profile.stacks)
     ordered = sorted(functions.items(), key=lambda item: -item[1][0])
-    telling = [item for item in ordered if LEAST_SHARE <= item[1][0] < EVERYWHERE]
+    telling = [
+        (name, (whole, own))
+        for name, (whole, own) in ordered
+        if whole >= LEAST_SHARE and (whole < NEARLY_EVERYWHERE or own >= HARDLY_OWN)
+    ]
     rows = [["function", "with callees", "us", "own", "us"]]
     rows += [
         [name, f"{whole:.1%}", _us(whole, profile), f"{own:.1%}", _us(own, profile)]

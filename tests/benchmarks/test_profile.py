@@ -26,7 +26,9 @@ STACKS = f"""\
 {LOOP};hello (app.py:3);dict_new (dict.c:1) 60
 {LOOP};send (libc.so.6) 30
 {LOOP} 10
+{LOOP};select_epoll_poll (selectmodule.c:9);epoll_wait (libc.so.6) 50
 thread_run (libpython3.11.so.1.0);_watch (greenuni/worker/watcher.py:56);poll (libc.so.6) 100
+wait (threading.py:3);pthread_cond_timedwait@@GLIBC_2.3.2 (libc.so.6) 70
 """
 
 
@@ -48,7 +50,23 @@ def test_columns_that_perf_adds_are_not_keys() -> None:
     assert len(shares) == 3
 
 
-def test_stacks_keep_python_compiled_or_not_and_system_calls() -> None:
+@pytest.mark.parametrize(
+    ("symbol", "name"),
+    [
+        ("[k] tcp_sendmsg", "tcp_sendmsg"),
+        ("_PyObject_Free", "_PyObject_Free"),
+        ("connection.cpython-311-x86_64-linux-gnu.so", "connection.so"),
+        ("[.] __pyx_f_8greenuni_4http_4fast_read_head", "greenuni.http.fast.read_head"),
+        ("[.] __pyx_pw_8greenuni_4wsgi_4link_4Link_3close", "greenuni.wsgi.link.Link.close"),
+        ("[.] __pyx_pw_8greenuni_4link_4Link_1__init__", "greenuni.link.Link.__init__"),
+        ("[.] __pyx_tp_new_8greenuni_4link", "__pyx_tp_new_8greenuni_4link"),
+    ],
+)
+def test_symbols_are_readable(symbol: str, name: str) -> None:
+    assert list(page("parse_perf")(f" 50.00% ;{symbol}", columns=1)) == [(name,)]
+
+
+def test_stacks_keep_python_compiled_or_not_and_system_calls_but_no_waits() -> None:
     main, run = "main (greenuni/cli.py)", "run (greenuni/loop, compiled)"
     assert page("parse_stacks")(STACKS) == {
         (main, run, "hello (app.py)"): 0.6,
@@ -62,7 +80,7 @@ def test_a_recursion_counts_once() -> None:
     assert functions == {"a": (1.0, 0.75), "b": (1.0, 0.25)}
 
 
-def test_a_page_gives_microseconds_and_leaves_out_what_is_on_every_stack() -> None:
+def test_a_page_gives_microseconds_and_leaves_out_what_is_on_nearly_every_stack() -> None:
     profile = page("Profile")(
         "greenuni sync",
         microseconds=10.0,

@@ -87,6 +87,8 @@ def _measure(
     names: list[str], stage: Stage, skipped: dict[str, str]
 ) -> Iterator[tuple[str, Section]]:
     """Run the sections after each other. One failure does not end the run, it is reported."""
+    for name, reason in skipped.items():
+        say(f"{name} is left out: {reason}")
     plan = {name: list(STEPS[name](stage)) for name in names if name not in skipped}
     progress = Progress(step for steps in plan.values() for step in steps)
     for name, steps in plan.items():

@@ -102,6 +102,54 @@ def test_progress_learns_from_how_the_guesses_turned_out(
     assert capsys.readouterr().err == "[1/2] slow  4 min left\n"
 
 
+def test_a_whole_run_measures_everything_and_a_quick_one_the_least() -> None:
+    parse, results = module("run")._parse, module("results")
+    whole, quick = parse([]), parse(["--quick", "--rounds", "2"])
+    assert tuple(whole.only) == tuple(quick.only) == results.SECTION_NAMES
+    assert set(whole.servers) == set(module("servers").BY_NAME)
+    assert (whole.rounds, whole.idle_connections) == (3, 10_000)
+    assert (quick.rounds, quick.idle_connections) == (2, 1000)
+    assert quick.servers == module("servers").QUICK
+
+
+def smoke(
+    monkeypatch: pytest.MonkeyPatch, microseconds: float, modules: int, fails: str = ""
+) -> int:
+    """The exit status of the smoke test, of servers that each took so long."""
+    smoke_, environment, sections = module("smoke"), module("environment"), module("sections")
+
+    def measure(name: str) -> list[dict[str, Any]]:
+        if name == fails:
+            raise module("commands").BenchError("no answer")
+        cost = microseconds if name.startswith("greenuni") else 10.0
+        times = {"requests": 1_000_000, "wall_seconds": 1.0, "cpu_seconds": cost}
+        return [{"workload": "hello", "server": name, **times}]
+
+    def steps(stage: Any) -> list[Any]:
+        servers = stage.options.servers
+        return [sections.Step(s.name, 1.0, lambda s=s: measure(s.name)) for s in servers]
+
+    bench = environment.Bench(Path(), "CPython", modules, {})
+    monkeypatch.setattr(smoke_, "find_wrk", lambda: "wrk")
+    monkeypatch.setattr(smoke_, "find_compiler", lambda: "cc")
+    monkeypatch.setattr(smoke_, "build", lambda *_, **__: bench)
+    monkeypatch.setattr(smoke_.speed, "steps", steps)
+    status: int = smoke_.main(Path(), sys.executable)
+    return status
+
+
+def test_smoke_never_fails_on_a_ratio(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert smoke(monkeypatch, 900.0, modules=9) == 0
+    assert "greenuni-sync 900.0 us, gunicorn-sync 10.0 us, ratio 90.00" in capsys.readouterr().out
+
+
+def test_smoke_fails_without_the_engine_or_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert smoke(monkeypatch, 5.0, modules=0) == 1
+    assert smoke(monkeypatch, 5.0, modules=9, fails="gunicorn-sync") == 1
+
+
 def test_a_step_that_fails_is_an_error_of_its_section() -> None:
     run, section = module("run"), module("results").Section(machine={}, settings={})
 

@@ -4,6 +4,8 @@ from greenuni.asgi.inbox cimport Inbox
 from greenuni.asgi.reply cimport Reply
 from greenuni.asgi.scope cimport Peer
 from greenuni.asgi.service cimport Service
+from greenuni.http.connection cimport Connection as Wire
+from greenuni.http.request cimport Request
 
 cdef int _PRESENT, _FINISHED, _DISMISSED, _LOST
 cdef int _STARTED, _STREAMING, _ENDED
@@ -14,7 +16,7 @@ cdef class Call:
     cdef readonly Channel channel
     cdef readonly Reply reply
     cdef readonly Inbox inbox
-    cdef object _request
+    cdef Request _request
     cdef Peer _peer
     cdef double _started_at
     cdef int _client
@@ -35,7 +37,8 @@ cdef class Call:
     cdef _returned_early(self)
     cdef _leave(self)
     cdef _record(self)
-    @cython.locals(reply=Reply, before=int, parts=list)
+    @cython.locals(reply=Reply, before=int, parts=list, fields=dict)
     cpdef deliver(self, message)
+    @cython.locals(part=bytes)
     cdef _spend(self, list parts)
     cpdef end(self)

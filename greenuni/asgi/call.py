@@ -27,8 +27,9 @@ from greenuni.asgi.interfaces import Cancellable, Message
 from greenuni.asgi.reply import STAGE_NAMES, Reply, Stage
 from greenuni.asgi.scope import Peer, build_scope
 from greenuni.asgi.service import Service
-from greenuni.http import Connection as Wire
-from greenuni.http import Request, error_content
+from greenuni.http import error_content
+from greenuni.http.connection import Connection as Wire
+from greenuni.http.request import Request
 from greenuni.observe import Exchange
 
 # What a response may send before other tasks get their turn: 64 KiB, or 16 small messages.
@@ -284,11 +285,12 @@ class Call:
         if self._client == _LOST:
             # An application that streams without end learns it from receive(), or never.
             return self.service.runtime.checkpoint()
+        fields: dict[str, Any] = message if type(message) is dict else dict(message)
         reply = self.reply
         before = reply.stage
-        if before == _STARTED and message["type"] == "http.response.pathsend":
-            return self.send_file(message["path"])
-        parts = reply.take(message)
+        if before == _STARTED and fields["type"] == "http.response.pathsend":
+            return self.send_file(fields["path"])
+        parts = reply.take(fields)
         if parts:
             self.channel.write(parts)
         if reply.stage == _STREAMING:

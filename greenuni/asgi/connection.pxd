@@ -4,6 +4,8 @@ from greenuni.asgi.channel cimport Channel
 from greenuni.asgi.clocks cimport ReadClock, SendClock
 from greenuni.asgi.scope cimport Peer
 from greenuni.asgi.service cimport Service
+from greenuni.http.connection cimport Connection as Wire
+from greenuni.http.request cimport Request
 
 cdef int _IDLE, _HEAD, _STARTING, _BODY, _ANSWER, _HELD, _DISCARD, _LINGER, _CLOSED
 
@@ -13,7 +15,7 @@ cdef class Connection(Channel):
     cdef Service _service
     cdef Peer _peer
     cdef object _transport
-    cdef object _wire
+    cdef Wire _wire
     cdef Call _cycle
     cdef ReadClock _read_clock
     cdef SendClock _send_clock
@@ -26,6 +28,7 @@ cdef class Connection(Channel):
     cdef bint _has_eof
     cdef bint _is_reading_paused
 
+    @cython.locals(request=Request)
     cpdef data_received(self, bytes data)
     cpdef bint eof_received(self) except -1
     cpdef pause_writing(self)
@@ -36,10 +39,10 @@ cdef class Connection(Channel):
     cdef _wait_for_head(self)
     cdef _become_idle(self)
     cdef _start_idle_clock(self, double now)
-    cdef _begin_whole_request(self, request)
+    cdef _begin_whole_request(self, Request request)
     @cython.locals(cycle=Call)
-    cdef _start_cycle(self, request)
-    cdef _begin_request(self, request)
+    cdef _start_cycle(self, Request request)
+    cdef _begin_request(self, Request request)
     cdef _receive_body(self, bytes data)
     cdef _end_request(self)
     cdef _hold(self, bytes data)

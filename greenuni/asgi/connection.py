@@ -41,9 +41,9 @@ from greenuni.http import (
     ConnectionClosed,
     Data,
     EndOfMessage,
-    Request,
 )
-from greenuni.http import Connection as Wire
+from greenuni.http.connection import Connection as Wire
+from greenuni.http.request import Request
 
 # Bytes of pipelined requests that may wait behind the one being answered.
 PIPELINE_LIMIT = 65536
@@ -196,10 +196,9 @@ class Connection(Channel):
 
     def _advance(self) -> None:
         """Take what the wire has, until it needs more bytes or the request is complete."""
-        next_event = self._wire.next_event
         try:
             while True:
-                event = next_event()
+                event = self._wire.next_event()
                 if isinstance(event, Request):
                     self._begin_request(event)
                 elif isinstance(event, Data):

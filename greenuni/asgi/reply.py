@@ -15,11 +15,11 @@ from __future__ import annotations
 import enum
 from typing import Any
 
-from greenuni.asgi.interfaces import Message
 from greenuni.asgi.scope import accepts_trailers
 from greenuni.asgi.service import Service
-from greenuni.http import Connection as Wire
-from greenuni.http import Request, Responder
+from greenuni.http.connection import Connection as Wire
+from greenuni.http.request import Request
+from greenuni.http.responder import Responder
 
 
 class UnexpectedMessage(RuntimeError):
@@ -57,6 +57,9 @@ EXPECTED: tuple[dict[str, int], ...] = (
 )
 
 
+_EXPECTED = EXPECTED
+
+
 class Reply:
     """One response. ``take`` raises UnexpectedMessage, or LocalProtocolError for what is not HTTP."""
 
@@ -80,9 +83,10 @@ class Reply:
             for name, value in self.responder.headers
         )
 
-    def take(self, message: Message) -> list[bytes]:
+    def take(self, message: dict[str, Any]) -> list[bytes]:
         """The bytes to write now for the application's next message; often none."""
-        step = EXPECTED[self.stage].get(message["type"], 0)
+        steps = _EXPECTED[self.stage]
+        step = steps.get(message["type"], 0)
         if step == _BODY:
             return self._body(message)
         if step == _START:
@@ -109,14 +113,14 @@ class Reply:
     def end_file(self) -> None:
         self.stage = _ENDED
 
-    def _unexpected(self, message: Message) -> UnexpectedMessage:
+    def _unexpected(self, message: dict[str, Any]) -> UnexpectedMessage:
         expected = " or ".join(EXPECTED[self.stage]) or "nothing more"
         return UnexpectedMessage(
             f"{message['type']!r} cannot come while the response is {STAGE_NAMES[self.stage]};"
             f" expected {expected}"
         )
 
-    def _start(self, message: Message) -> list[bytes]:
+    def _start(self, message: dict[str, Any]) -> list[bytes]:
         status = message.get("status")
         if status is None:
             raise UnexpectedMessage("'http.response.start' needs a 'status'")
@@ -125,15 +129,16 @@ class Reply:
         self.responder.start(
             status,
             message.get("headers", ()),
-            date=service.clock.date(),
-            close=service.closes,
-            trailers=trailers,
+            b"",
+            service.clock.date(),
+            service.closes,
+            trailers,
         )
         self._trailers = [] if trailers else None
         self.stage = _STARTED
         return []
 
-    def _hint(self, message: Message) -> list[bytes]:
+    def _hint(self, message: dict[str, Any]) -> list[bytes]:
         """103 with Link fields (RFC 8297); dropped when the final head has left."""
         if self.responder.head_sent:
             return []
@@ -141,7 +146,7 @@ class Reply:
         hint = self.responder.informational(103, links)
         return [hint] if hint else []
 
-    def _body(self, message: Message) -> list[bytes]:
+    def _body(self, message: dict[str, Any]) -> list[bytes]:
         chunk: Any = message.get("body", b"")
         if type(chunk) is not bytes:
             chunk = _as_bytes(chunk)
@@ -156,7 +161,7 @@ class Reply:
             self.stage = _ENDED
         return parts
 
-    def _trailer(self, message: Message) -> list[bytes]:
+    def _trailer(self, message: dict[str, Any]) -> list[bytes]:
         assert self._trailers is not None
         self._trailers.extend((name, value) for name, value in message.get("headers", ()))
         if message.get("more_trailers", False):

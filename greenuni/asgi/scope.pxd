@@ -1,5 +1,6 @@
 cimport cython
 from greenuni.asgi.service cimport Service
+from greenuni.http.request cimport Request
 
 
 @cython.final
@@ -9,6 +10,9 @@ cdef class Peer:
     cdef readonly bint is_trusted
 
 
-cpdef bint accepts_trailers(request) except -1
-cpdef dict build_scope(request, Peer peer, Service service)
-cdef dict _extensions(request)
+cdef dict _METHODS
+
+@cython.locals(name=bytes, value=bytes, member=bytes)
+cpdef bint accepts_trailers(Request request) except -1
+cpdef dict build_scope(Request request, Peer peer, Service service)
+cdef dict _extensions(Request request)

@@ -15,7 +15,8 @@ from typing import Any
 
 from greenuni.asgi.interfaces import Scope
 from greenuni.asgi.service import Service
-from greenuni.http import Request, TrustedProxies
+from greenuni.http import TrustedProxies
+from greenuni.http.request import Request
 
 HTTP_SPEC_VERSION = "2.3"
 

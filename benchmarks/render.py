@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import results
-from chart import Bar, Panel, render_chart
+from drawings import draw, image
 from figures import CONNECTION, IDLE, P99_COMMON, P99_OWN, UNEVEN, Figure, Figures
 from results import Results, Section
 from sections import Record
@@ -27,13 +27,6 @@ METHOD = HERE / "method.md"
 GENERATED = "<!-- Rendered by benchmarks/render.py from results/latest.json. Do not edit. -->"
 COMPILED = tuple(server for server in SERVERS if not server.is_pure)
 PURE = tuple(server for server in SERVERS if server.is_pure)
-CHART_TITLES = {
-    "wsgi": "WSGI: CPU microseconds per request, less is better",
-    "asgi": "ASGI: CPU microseconds per request, less is better",
-    "latency": "99th percentile of the latency in microseconds, less is better",
-    "memory": "Memory of an idle server in MiB, less is better",
-    "connections": "Memory of an idle connection in KiB, less is better",
-}
 TITLES: dict[Interface, str] = {"wsgi": "WSGI", "asgi": "ASGI"}
 
 
@@ -41,7 +34,7 @@ def write_report(data: Results, directory: Path) -> None:
     """Write the report and its charts into a directory."""
     figures = Figures(data)
     (directory / "charts").mkdir(parents=True, exist_ok=True)
-    for name, drawn in _charts(figures).items():
+    for name, drawn in draw(figures).items():
         (directory / "charts" / f"{name}.svg").write_text(drawn)
     (directory / "README.md").write_text(render(data))
 
@@ -143,7 +136,7 @@ def _speed(figures: Figures, interface: Interface) -> list[str]:
         return []
     parts = [
         f"## {TITLES[interface]}: CPU microseconds per request",
-        _image(interface),
+        image(interface),
         "The median of the rounds, and half of the distance between the lowest and the highest. In the"
         " chart a bar with a cut is longer than there is room for.",
         times,
@@ -153,10 +146,6 @@ def _speed(figures: Figures, interface: Interface) -> list[str]:
         if ours.is_ours and rivals:
             parts += _ratios(figures, ours, rivals)
     return parts
-
-
-def _image(name: str) -> str:
-    return f"![{CHART_TITLES[name]}](charts/{name}.svg)"
 
 
 def _ratios(figures: Figures, ours: Server, rivals: Sequence[Server]) -> list[str]:
@@ -203,73 +192,15 @@ def _grid(corner: str, rows: Sequence[Server], cell: Callable[[str, Server], str
     return table([[corner, *columns], *lines]) if lines else ""
 
 
-def _charts(figures: Figures) -> dict[str, str]:
-    """Name -> SVG, of what was measured."""
-    loads = [(workload.title, workload.name) for workload in WORKLOADS]
-    panels = {
-        "wsgi": ("us", _panels(figures, loads, "wsgi")),
-        "asgi": ("us", _panels(figures, loads, "asgi")),
-        "latency": (
-            "us",
-            _panels(figures, [("WSGI: p99 at half of saturation", P99_OWN)], "wsgi")
-            + _panels(figures, [("ASGI: p99 at half of saturation", P99_OWN)], "asgi"),
-        ),
-        "memory": (
-            "MiB",
-            _panels(figures, [("WSGI: idle server, MiB", IDLE)], "wsgi")
-            + _panels(figures, [("ASGI: idle server, MiB", IDLE)], "asgi"),
-        ),
-        "connections": (
-            "KiB",
-            _panels(figures, [("WSGI: idle connection, KiB", CONNECTION)], "wsgi")
-            + _panels(figures, [("ASGI: idle connection, KiB", CONNECTION)], "asgi"),
-        ),
-    }
-    return {
-        name: render_chart(CHART_TITLES[name], drawn, unit)
-        for name, (unit, drawn) in panels.items()
-        if drawn
-    }
-
-
-def _panels(
-    figures: Figures, measures: Sequence[tuple[str, str]], interface: Interface
-) -> list[Panel]:
-    """A panel for each (title, measure) that has figures, the least first."""
-    servers = [server for server in COMPILED if server.interface == interface]
-    panels = []
-    for title, measure in measures:
-        known = [(server, figures.median(measure, server.name)) for server in servers]
-        bars = [Bar(server.title, value, server.is_ours) for server, value in known if value]
-        if bars:
-            panels.append(Panel(title, sorted(bars, key=lambda bar: bar.value)))
-    return panels
-
-
 def _latency(section: Section, figures: Figures) -> list[str]:
-    saturation = {record["server"]: record["saturation"] for record in section.records}
-    common = {record["rate"] for record in section.records if record["kind"] == "common"}
-    rows = [
-        [
-            "server",
-            "saturation, 1/s",
-            "p50 at half of it",
-            "p99 at half of it",
-            "p99 at the common rate",
-        ]
+    heading = ["server", "saturation, 1/s", "p50 at half of it", "p99 at half of it"]
+    rows = [[*heading, "p99 at the common rate"]]
+    rows += [
+        _latency_row(server, own, figures)
+        for server in SERVERS
+        if (own := _own_rate(section, server))
     ]
-    for server in SERVERS:
-        if server.name in saturation:
-            own = [r["p50"] for r in _records(section, server, "own")]
-            rows.append(
-                [
-                    server.title,
-                    f"{saturation[server.name]:,}",
-                    f"{sorted(own)[len(own) // 2]:.0f}" if own else "",
-                    _whole(figures.get(P99_OWN, server.name)),
-                    _whole(figures.get(P99_COMMON, server.name)),
-                ]
-            )
+    common = {record["rate"] for record in section.records if record["kind"] == "common"}
     rate = ", ".join(f"{value:,}" for value in sorted(common))
     shares = [record["disturbance"] for record in section.records]
     return [
@@ -277,8 +208,24 @@ def _latency(section: Section, figures: Figures) -> list[str]:
         "hello, asked at times that do not depend on the answers, over 64 connections: at half of each"
         f" server's own saturation, and at one rate for all, {rate} requests a second."
         + (f" {_disturbance(shares)}" if shares else ""),
-        *([_image("latency")] if saturation else []),
+        *([image("latency")] if shares else []),
         table(rows),
+    ]
+
+
+def _own_rate(section: Section, server: Server) -> list[Record]:
+    """The records of a server at half of its own saturation."""
+    records = section.records
+    return [r for r in records if r["server"] == server.name and r["kind"] == "own"]
+
+
+def _latency_row(server: Server, own: Sequence[Record], figures: Figures) -> list[str]:
+    return [
+        server.title,
+        f"{own[0]['saturation']:,}",
+        f"{statistics.median(record['p50'] for record in own):.0f}",
+        _whole(figures.get(P99_OWN, server.name)),
+        _whole(figures.get(P99_COMMON, server.name)),
     ]
 
 
@@ -290,14 +237,6 @@ def _with_spread(figure: Figure, digits: int) -> str:
     """The median, and the spread when there was more than one measurement."""
     spread = "" if figure.low == figure.high else f" ± {figure.spread:.{digits}f}"
     return f"{figure.median:.{digits}f}{spread}"
-
-
-def _records(section: Section, server: Server, kind: str) -> Iterable[Record]:
-    return (
-        record
-        for record in section.records
-        if record["server"] == server.name and record["kind"] == kind
-    )
 
 
 def _memory(section: Section, figures: Figures) -> list[str]:
@@ -314,7 +253,7 @@ def _memory(section: Section, figures: Figures) -> list[str]:
         "## Memory, proportional set size",
         "All processes of the server with one worker, after 200 requests; and what each of"
         f" {number} idle keep-alive connections adds.",
-        *[_image(name) for name in ("memory", "connections") if name in _charts(figures)],
+        *[image(name) for name in ("memory", "connections") if name in draw(figures)],
         table(rows),
     ]
 

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import time
 
 import pytest
 
-from greenuni.arbiter.scoreboard import METHOD_SIZE, PATH_SIZE, Board
+from greenuni.arbiter import scoreboard, slot
+from greenuni.arbiter.scoreboard import Board
+from greenuni.arbiter.slot import METHOD_SIZE, PATH_SIZE
 from greenuni.shell import WorkerState
+
+try:
+    from greenuni.arbiter import fastslot
+except ImportError:
+    TWINS = [slot.BoardSlot]
+else:
+    TWINS = [slot.BoardSlot, fastslot.BoardSlot]
+
+
+@pytest.fixture(params=TWINS, autouse=True, ids=lambda twin: twin.__module__.rpartition(".")[2])
+def twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs on each implementation of a slot."""
+    monkeypatch.setattr(scoreboard, "BoardSlot", request.param)
 
 
 def test_a_slot_starts_cleared() -> None:
@@ -93,3 +109,22 @@ def test_reprs_show_the_state() -> None:
     slot.end(0)
     assert repr(board) == "<Board 1 of 3 taken>"
     assert repr(slot) == f"<BoardSlot {slot.index} requests=1>"
+
+
+def test_slots_do_not_touch_their_neighbours() -> None:
+    board = Board(3)
+    slots = [board.take() for _ in range(3)]
+    before = board.read(slots[0].index), board.read(slots[2].index)
+    slots[1].beat()
+    slots[1].set_state(WorkerState.SERVING)
+    slots[1].begin(b"M" * 1000, b"/" * 1000, 2**62, 1e300)
+    slots[1].end(2**62)
+    assert (board.read(slots[0].index), board.read(slots[2].index)) == before
+    assert board.read(slots[1].index).in_flight == 2**62
+
+
+@pytest.mark.skipif(len(TWINS) < 2, reason="not compiled")
+@pytest.mark.parametrize("index", [-1, 2])
+def test_compiled_slot_refuses_memory_that_is_not_there(index: int) -> None:
+    with mmap.mmap(-1, 2 * slot.SLOT_SIZE) as memory, pytest.raises(IndexError):
+        fastslot.BoardSlot(memory, index)

@@ -18,10 +18,10 @@ from http import HTTPStatus
 
 from greenuni.errors import LocalProtocolError
 from greenuni.http.events import Headers
-from greenuni.http.fields import ResponseFields
 from greenuni.http.grammar import CONTROL
 
 SERVER = b"greenuni"
+SERVER_LINE = b"Server: %s\r\n" % SERVER
 
 # Where the phrase of RFC 9110 15 is younger than the oldest Python that we run on
 _NEW_PHRASES = {
@@ -35,7 +35,8 @@ _STATUS_LINES = {
     % (status, _NEW_PHRASES.get(status, status.phrase).encode("ascii"))
     for status in HTTPStatus
 }
-_WITHOUT_CONTENT = frozenset((204, 205, 304))
+# RFC 9110 15.3.5, 15.3.6, 15.4.5
+WITHOUT_CONTENT = frozenset((204, 205, 304))
 
 
 class Framing(enum.Enum):
@@ -49,26 +50,6 @@ class Framing(enum.Enum):
 
 # Bound once: before Python 3.12, finding a member through its class is a call.
 EMPTY, LENGTH, CHUNKED, CLOSE = Framing
-
-
-_lines_by_date: dict[bytes, bytes] = {}  # of one second: most responses have the same two lines
-
-
-def has_content(status: int) -> bool:
-    """Whether a response with that status may have content (RFC 9110 15.3.5, 15.3.6, 15.4.5)."""
-    return status not in _WITHOUT_CONTENT
-
-
-def announced_length(status: int, declared: int | None, known: int | None) -> int | None:
-    """The value of Content-Length, None for no such field (RFC 9110 8.6).
-
-    ``declared`` by the application; ``known`` because all of the content comes with the head.
-    """
-    if status == 204:
-        return None
-    if status == 205:
-        return 0
-    return known if declared is None else declared
 
 
 @lru_cache(maxsize=256)
@@ -86,16 +67,15 @@ def render_fields(headers: Headers) -> bytes:
     return b"".join([b"%s: %s\r\n" % item for item in headers])
 
 
-def own_lines(date: bytes, fields: ResponseFields) -> bytes:
-    """Date and Server, but for what the application gave. No Date if ``date`` is empty."""
-    if fields.has_date or fields.has_server or not date:
-        date_line = b"Date: %s\r\n" % date if date and not fields.has_date else b""
-        return date_line if fields.has_server else b"%sServer: %s\r\n" % (date_line, SERVER)
-    lines = _lines_by_date.get(date)
-    if lines is None:
-        _lines_by_date.clear()
-        lines = _lines_by_date[date] = b"Date: %s\r\nServer: %s\r\n" % (date, SERVER)
-    return lines
+@lru_cache(maxsize=2)
+def own_lines(date: bytes) -> bytes:
+    """The lines that the server adds to most responses: Date, unless it is empty, and Server."""
+    return date_line(date) + SERVER_LINE
+
+
+def date_line(date: bytes) -> bytes:
+    """The line of Date, empty for no date."""
+    return b"Date: %s\r\n" % date if date else b""
 
 
 @lru_cache(maxsize=1024)

@@ -33,6 +33,8 @@ cdef class Responder:
     cpdef list passthrough(self, long long count)
     cdef list _send(self, bytes chunk, bint is_last, bytes trailers)
     cdef list _begin(self, length)
+    cdef bytes _own_lines(self)
+    cdef _announced_length(self, length)
     cdef _choose_framing(self, bint is_whole, declared)
     cdef _finish(self)
     cdef _count(self, long long count, bint is_last)

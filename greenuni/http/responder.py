@@ -19,9 +19,10 @@ from greenuni.http.framing import (
     CLOSE,
     EMPTY,
     LENGTH,
+    SERVER_LINE,
+    WITHOUT_CONTENT,
     Framing,
-    announced_length,
-    has_content,
+    date_line,
     length_line,
     own_lines,
     render_fields,
@@ -134,7 +135,7 @@ class Responder:
         self._trailers = trailers
         self._seen = 0
         self.status = status
-        self.wants_body = has_content(status) and self._request.method != b"HEAD"
+        self.wants_body = status not in WITHOUT_CONTENT and self._request.method != b"HEAD"
         self.state = STARTED
 
     def send(self, chunk: bytes, more: bool = False) -> list[bytes]:
@@ -210,18 +211,42 @@ class Responder:
         framing = self._framing = self._choose_framing(length is not None, fields.content_length)
         persistent = self._connection.response_started(self._close or framing is CLOSE)
         self.state = HEAD_SENT
-        head = [self._line, fields.lines, own_lines(self._date, fields)]
+        head = [self._line, fields.lines, self._own_lines()]
         if framing is CHUNKED:
             head.append(b"Transfer-Encoding: chunked\r\n")
         else:
-            if framing is EMPTY and (self.status == 304 or not length):
-                # What a GET would have had is known only when HEAD was answered as if it were one.
-                length = None
-            announced = announced_length(self.status, fields.content_length, length)
+            announced = self._announced_length(length)
             if announced is not None:
                 head.append(length_line(announced))
         head.append(b"\r\n" if persistent else b"Connection: close\r\n\r\n")
         return head
+
+    def _own_lines(self) -> bytes:
+        """Date and Server, but for what the application gave."""
+        fields = self._fields
+        assert fields is not None, "rendered after start"
+        if not fields.has_date and not fields.has_server:
+            return own_lines(self._date)
+        date = b"" if fields.has_date else date_line(self._date)
+        return date if fields.has_server else date + SERVER_LINE
+
+    def _announced_length(self, length: int | None) -> int | None:
+        """The value of Content-Length, None for no such field (RFC 9110 8.6).
+
+        ``length`` is that of the content, if all of it is known.
+        """
+        fields = self._fields
+        assert fields is not None, "rendered after start"
+        if self.status == 204:
+            return None
+        if self.status == 205:
+            return 0
+        if fields.content_length is not None:
+            return fields.content_length
+        if self._framing is EMPTY and (self.status == 304 or not length):
+            # What a GET would have had is known only when HEAD was answered as if it were one.
+            return None
+        return length
 
     def _choose_framing(self, is_whole: bool, declared: int | None) -> Framing:
         """``is_whole`` says that all of the content comes with the head."""

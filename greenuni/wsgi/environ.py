@@ -23,15 +23,13 @@ from typing import IO, Any
 from greenuni import __version__
 from greenuni.config import Config
 from greenuni.http import Request, TrustedProxies
+from greenuni.http.variables import VariableNames
 from greenuni.wsgi.sendfile import FileWrapper
 
 Environ = dict[str, Any]
 SocketName = str | tuple[Any, ...]
 
-NAME_CACHE_LIMIT = 1024
 ADDRESS_CACHE_LIMIT = 1024
-
-_DROPPED = ""
 
 
 class Peer:
@@ -48,25 +46,6 @@ class Peer:
         return f"<Peer {self.address or 'unix'}{' trusted' * self.is_trusted}>"
 
 
-class _VariableNames(dict[bytes, str]):
-    """Field names in lower case -> variable names. Bounded, for clients choose the field names."""
-
-    def __missing__(self, name: bytes) -> str:
-        variable = _variable_name(name)
-        if len(self) < NAME_CACHE_LIMIT:
-            self[name] = variable
-        return variable
-
-
-def _variable_name(name: bytes) -> str:
-    if b"_" in name or name == b"proxy":
-        return _DROPPED
-    variable = name.decode("latin-1").upper().replace("-", "_")
-    if variable in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        return variable
-    return f"HTTP_{variable}"
-
-
 class EnvironFactory:
     """Makes the environs of all requests that come in by one listener."""
 
@@ -76,7 +55,7 @@ class EnvironFactory:
         self._root_path = _root_path(config)
         self._proxies = TrustedProxies(config.forwarded_allow_ips)
         self._trusted: dict[str | None, bool] = {}  # by address
-        self._names = _VariableNames()
+        self._names = VariableNames()
         self._template = _roomy(_template(config, sockname, errors, self._root_path))
 
     def __repr__(self) -> str:

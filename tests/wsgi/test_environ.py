@@ -12,7 +12,8 @@ import pytest
 
 from greenuni.config import Config
 from greenuni.http import Connection, Limits, Request
-from greenuni.wsgi.environ import NAME_CACHE_LIMIT, EnvironFactory, Peer
+from greenuni.http.variables import CACHE_LIMIT
+from greenuni.wsgi.environ import EnvironFactory, Peer
 from greenuni.wsgi.errorstream import ErrorStream
 
 PEER = Peer("192.0.2.1", "1234", is_trusted=False)
@@ -223,8 +224,8 @@ def test_forwarding_fields_of_a_trusted_peer() -> None:
 
 def test_field_names_that_clients_choose_do_not_fill_the_memory() -> None:
     environs = factory()
-    for number in range(0, 2 * NAME_CACHE_LIMIT, 50):
+    for number in range(0, 2 * CACHE_LIMIT, 50):
         fields = "".join(f"x-{number + index}: a\r\n" for index in range(50))
         request = parsed(f"GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n".encode())
         assert f"HTTP_X_{number}" in environs.make(request, PEER, io.BytesIO(), 0)
-    assert len(environs._names) == NAME_CACHE_LIMIT
+    assert len(environs._names) == CACHE_LIMIT

@@ -91,3 +91,10 @@ def wait_writable(fd: int, seconds: float) -> bool:
     poller = select.poll()
     poller.register(fd, WRITE)
     return bool(poller.poll(max(1, int(seconds * 1000))))
+
+
+def wait_readable(fd: int) -> None:
+    """Block until there is something to read from ``fd``, or it has failed."""
+    poller = select.poll()
+    poller.register(fd, READ)
+    poller.poll()

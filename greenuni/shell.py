@@ -97,7 +97,7 @@ class Pulse:
 
 @dataclass
 class Seat:
-    """All that a shell is given. Callables are safe to call from the shell's main thread only."""
+    """All that a shell is given. Callables are to be called from one thread at a time."""
 
     config: Config
     app: Application

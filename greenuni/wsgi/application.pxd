@@ -8,6 +8,7 @@ cdef class Gateway:
     cdef readonly object log
     cdef readonly bint sendfile
     cdef public bint closes
+    cdef readonly bint is_timed
     cdef public object clock
 
 cdef class Call:
@@ -18,6 +19,7 @@ cdef class Call:
     cdef readonly object responder
     cdef readonly Output output
     cdef readonly object outcome
+    cdef readonly double seconds
     cpdef run(self)
     cdef _respond(self)
     cdef _send_list(self, list chunks)

@@ -11,6 +11,7 @@ import enum
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -54,15 +55,21 @@ UNFINISHED, COMPLETE, ABORTED, DISCONNECTED = Outcome
 class Gateway:
     """What all calls of a worker share."""
 
-    __slots__ = ("app", "clock", "closes", "log", "sendfile")
+    __slots__ = ("app", "clock", "closes", "is_timed", "log", "sendfile")
 
     def __init__(
-        self, app: Callable[..., Any], log: logging.Logger, sendfile: bool, closes: bool
+        self,
+        app: Callable[..., Any],
+        log: logging.Logger,
+        sendfile: bool,
+        closes: bool,
+        is_timed: bool = False,
     ) -> None:
         self.app = app
         self.log = log
         self.sendfile = sendfile
         self.closes = closes  # responses say Connection: close; true from the start of a drain
+        self.is_timed = is_timed  # somebody wants to know how long calls take
         self.clock = Clock()
 
     def __repr__(self) -> str:
@@ -72,7 +79,16 @@ class Gateway:
 class Call:
     """One request, and the application's response to it."""
 
-    __slots__ = ("_gateway", "client", "environ", "outcome", "output", "request", "responder")
+    __slots__ = (
+        "_gateway",
+        "client",
+        "environ",
+        "outcome",
+        "output",
+        "request",
+        "responder",
+        "seconds",
+    )
 
     def __init__(
         self,
@@ -89,6 +105,7 @@ class Call:
         self.responder = responder
         self.output = output
         self.outcome = UNFINISHED
+        self.seconds = 0.0  # that the application took, if calls are timed
 
     def __repr__(self) -> str:
         return f"<Call {self.title} {self.outcome.value}>"
@@ -112,7 +129,11 @@ class Call:
             self._fail(error)
 
     def _respond(self) -> None:
-        result = self._gateway.app(self.environ, self.start_response)
+        gateway = self._gateway
+        began = time.monotonic() if gateway.is_timed else 0.0
+        result = gateway.app(self.environ, self.start_response)
+        if gateway.is_timed:
+            self.seconds = time.monotonic() - began
         if type(result) is list:
             self._send_list(result)  # it has no close()
             return
@@ -122,6 +143,8 @@ class Call:
             close = getattr(result, "close", None)
             if close is not None:
                 close()
+            if gateway.is_timed:
+                self.seconds = time.monotonic() - began
 
     # What the application calls
 

@@ -14,6 +14,7 @@ cdef class Runner:
     cdef object _context
     cdef object _retire_at
     cpdef submit(self, Job job)
+    cdef _run(self, Job job)
     cdef _ended(self, int in_flight)
 
 cdef class InlineRunner(Runner):

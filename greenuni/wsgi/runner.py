@@ -64,6 +64,10 @@ class Runner:
     def stop(self) -> None:
         """Let idle threads end. Busy ones are daemons, and end with their job or the process."""
 
+    def _run(self, job: Job) -> None:
+        """Run ``job`` in a context of its own."""
+        self._context.copy().run(job.run)
+
     def _ended(self, in_flight: int) -> None:
         """A call is over, and ``in_flight`` are left."""
         self._slot.end(in_flight)
@@ -94,7 +98,7 @@ class InlineRunner(Runner):
         self._begin(request.method, request.raw_path, 1, self._since)
         try:
             self._pulse.in_app = True
-            self._context.copy().run(job.run)
+            self._run(job)
         except QuickStop:
             pass  # the order to stop has been given, too, and the loop obeys it next
         finally:

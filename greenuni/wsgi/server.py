@@ -1,6 +1,6 @@
 """The WSGI shell put together: accepting, running, draining.
 
-The loop's thread does everything but run the application, when there are threads for that. What
+Everything here but ``run``, ``drain`` and ``stop`` belongs to the thread that runs the loop. What
 comes from elsewhere (signals, ``drain()`` from another thread, connections that the application is
 done with) waits in a queue until the wake-up pipe turns the loop.
 """
@@ -57,7 +57,7 @@ class Server:
         )
         self._connections = Population(self._loop)
         self._threads = (
-            ThreadRunner(seat, self._returns, seat.log) if seat.config.threads > 1 else None
+            ThreadRunner(seat, self._loop, self._returns) if seat.config.threads > 1 else None
         )
         self._runner = self._threads or InlineRunner(seat)  # no hand-over is cheaper than any
         self._services = self._new_services()
@@ -67,7 +67,11 @@ class Server:
         seat = self._seat
         config = seat.config
         gateway = Gateway(
-            seat.app.callable, seat.log, config.sendfile, closes=config.keepalive == 0
+            seat.app.callable,
+            seat.log,
+            config.sendfile,
+            closes=config.keepalive == 0,
+            is_timed=config.threads > 1,
         )
         return Services(
             self._loop,
@@ -100,14 +104,18 @@ class Server:
 
     def run(self) -> None:
         """Serve until drained or stopped."""
-        with SignalHandlers(self._on_signal, self._wakeup):
+        threads = self._threads
+        with SignalHandlers(self._on_signal, threads.bell if threads else self._wakeup):
             self._loop.poller.register(self._wakeup.read_fd, READ)
             self._loop.handlers[self._wakeup.read_fd] = self._wakeup
             self._seat.in_flight = self._runner.in_flight
             self._admit()
             try:
                 self._seat.ready()
-                self._loop.run()
+                if threads is None:
+                    self._loop.run()
+                else:
+                    threads.run(self._wakeup)
             finally:
                 self._close()
 

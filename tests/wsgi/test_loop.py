@@ -20,9 +20,7 @@ from greenuni.wsgi.connection import TRANSITIONS, State
 from greenuni.wsgi.loop import Handler, Loop
 from greenuni.wsgi.output import Output, OutputDisk, OutputLimits
 from greenuni.wsgi.runner import InlineRunner, Job
-from greenuni.wsgi.threads import ThreadRunner
 from greenuni.wsgi.wakeup import Mailbox, Wakeup
-from tests.support.server import wait_until
 from tests.wsgi.harness import GET, no_descriptor_leaks
 
 LOG = logging.getLogger("test.loop")
@@ -244,37 +242,6 @@ def test_a_quick_stop_ends_the_job_and_not_the_loop() -> None:
     InlineRunner(seat).submit(job)
     assert job.events == ["MainThread", "resumed"]
     assert not seat.pulse.in_app
-
-
-def test_a_pool_hands_back_what_it_ran(caplog: pytest.LogCaptureFixture) -> None:
-    wakeup = Wakeup(nothing)
-    returns: Mailbox[Job] = Mailbox(wakeup)
-    runner = ThreadRunner(fake_seat(nothing, Interface.WSGI, [], threads=2), returns, LOG)
-    barrier = threading.Barrier(2, timeout=10)
-
-    def meet() -> None:
-        barrier.wait()
-
-    jobs = [Running(meet) for _ in range(2)]
-    for job in jobs:
-        runner.submit(job)
-    faulty = Running(lambda: fail(ValueError("a bug")))
-    runner.submit(faulty)
-    back: list[Job] = []
-    wait_until(lambda: back.extend(returns.take_all()) or len(back) == 3, "all are back")  # type: ignore[func-returns-value]
-    assert {name for job in jobs for name in job.events} == {"greenuni-1", "greenuni-2"}
-    assert "a bug" in caplog.text
-
-    returns.close()
-    late = Running(nothing)
-    runner.submit(late)
-    wait_until(lambda: "abandoned" in late.events, "let go of where there is no loop")
-    runner.stop()
-    wait_until(
-        lambda: not {t.name for t in threading.enumerate()} & {"greenuni-1", "greenuni-2"},
-        "the threads end",
-    )
-    wakeup.close()
 
 
 # States

@@ -272,7 +272,7 @@ cdef bint scan_head(Octets start, Octets end, Limits limits, Head* head) noexcep
     if end - position < 2 or position[0] != c"\r" or position[1] != c"\n":
         return False
     head.size = position + 2 - start
-    return True
+    return head.size <= HEAD_MAXIMUM
 
 
 # What it means

@@ -11,7 +11,7 @@ from tests.fuzz.request_strategies import TOKEN
 from tests.fuzz.writing import REQUESTS, Answer, Call, Content
 
 STATUSES = [200] * 6 + [204, 205, 206, 301, 304, 404, 422, 500, 299, 999]
-WRONG_STATUSES = [0, 99, 100, 199, 1000, -200, 2**31, 2**64, "200", None, 200.0, True]
+WRONG_STATUSES = [0, 99, 100, 199, 1000, -200, 2**30]
 NAMES = [  # Content-Length has a place of its own
     b"Content-Type",
     b"Connection",

@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from greenuni.errors import LocalProtocolError, RemoteProtocolError
+from greenuni.http.variables import VariableNames
 from tests.corpus import load_corpus
-from tests.fuzz.reading import DATE, Names
+from tests.fuzz.reading import DATE
 from tests.fuzz.twins import SUBJECTS, Twin
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -59,7 +60,7 @@ FIELDS: dict[str, list[Any]] = {
     "number": [(b"Content-Type", 5)],
     "list": [[b"Content-Type", b"text/plain"]],
 }
-NAMES = Names()  # one for all requests, as in a worker
+NAMES = VariableNames()  # one for all requests, as in a worker
 
 each_twin = pytest.mark.parametrize("twin", SUBJECTS, ids=lambda twin: twin.engine)
 needs_blocks = pytest.mark.skipif(

@@ -36,7 +36,6 @@ def test_the_reference_is_source_and_the_subject_is_not_the_same() -> None:
 @pytest.mark.parametrize(
     ("module", "name", "value"),
     [
-        ("request", "LENGTH", re.compile(rb"\+?[0-9]{1,19}")),
         ("request", "_CONNECTION", b"\r\nconnection: "),
         ("request", "_EXPECT", b"\r\nExpect:"),
         ("target", "decoded", bytes),

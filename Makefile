@@ -10,7 +10,7 @@ SOURCES := setup.py greenuni tests examples benchmarks
 
 .PHONY: help serve build test test-pure acceptance check format docs clean
 .PHONY: bench bench-smoke bench-render bench-profile
-.PHONY: fuzz-minute asan
+.PHONY: fuzz-minute fuzz asan
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
@@ -39,6 +39,9 @@ test-pure: $(VENV)/.has-test ## run what the compiled modules do from their Pyth
 
 fuzz-minute: $(VENV)/.has-test build ## compare what is compiled with its sources and h11, on new random examples
 	$(BIN)/python -m tests.fuzz.minute $(or $(SECONDS),60)
+
+fuzz: $(VENV)/.has-test $(VENV)/.has-build $(VENV)/.has-fuzz ## the same, guided by coverage, with clang: make fuzz SECONDS=600
+	$(BIN)/python -m tests.fuzz.guided $(or $(SECONDS),600)
 
 asan: $(VENV)/.has-test $(VENV)/.has-build ## run the tests of the wire with AddressSanitizer and UBSan
 	$(BIN)/python -m tests.fuzz.sanitized $(PYTEST)

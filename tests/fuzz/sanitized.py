@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.fuzz.building import ROOT, build_copy
 
 FLAGS = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g"
-TESTS = ["tests/http", "tests/fuzz/test_twins.py", "tests/fuzz/test_corpus.py"]
+TESTS = ["tests/http", *(f"tests/fuzz/test_{name}.py" for name in ("twins", "corpus", "edges"))]
 # These are about the time and the results of code that the others run, too.
 SLOW = ["--ignore=tests/http/test_linear.py", "--ignore=tests/http/test_mutations.py"]
 DAMAGE = {

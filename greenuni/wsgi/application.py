@@ -217,10 +217,12 @@ class Call:
     def _send(self, chunk: bytes, more: bool) -> None:
         if not self.responder.started:
             raise LocalProtocolError(_NOT_STARTED)
-        if not isinstance(chunk, bytes):
-            raise LocalProtocolError(
-                f"the response body has a chunk of type {type(chunk).__name__} instead of bytes"
-            )
+        if type(chunk) is not bytes:
+            if not isinstance(chunk, bytes):
+                raise LocalProtocolError(
+                    f"the response body has a chunk of type {type(chunk).__name__} instead of bytes"
+                )
+            chunk = bytes(chunk)  # what is compiled takes no subclass
         self._write(self.responder.send(chunk, more))
 
     def _send_file(self, wrapper: FileWrapper) -> bool:

@@ -206,6 +206,21 @@ def test_write_of_something_else_than_bytes() -> None:
 # What may be returned
 
 
+class Octets(bytes):
+    """As libraries return them; they are bytes to everybody but a compiler."""
+
+
+@pytest.mark.parametrize(
+    "returned", [[Octets(b"abc")], [Octets(b"a"), b"bc"], iter([Octets(b"abc")])]
+)
+def test_a_subclass_of_bytes(returned: Any) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Any:
+        start_response("200 OK", [])
+        return returned
+
+    assert answer(app).body == b"abc"
+
+
 def test_several_small_chunks_of_a_list_become_one() -> None:
     def app(environ: Environ, start_response: StartResponse) -> Any:
         start_response("200 OK", [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import Phase, given, settings
 from tests.fuzz.reading import Arrival, Difference, compare_reading
 from tests.fuzz.request_strategies import arrivals
 from tests.fuzz.response_strategies import answers
-from tests.fuzz.twins import REFERENCE, Twin, load_sources
+from tests.fuzz.twins import REFERENCE, SUBJECTS, Twin, load_sources
 from tests.fuzz.writing import Answer, compare_writing
 
 ENOUGH = settings(max_examples=3000, phases=[Phase.generate], report_multiple_bugs=False)
@@ -31,6 +32,13 @@ def test_the_reference_is_source_and_the_subject_is_not_the_same() -> None:
     for twin in (REFERENCE, again):
         assert str(twin.http.connection.__file__).endswith("greenuni/http/connection.py")
     assert len({twin.http.Connection for twin in (REFERENCE, again)}) == 2
+
+
+def test_the_compiled_engine_is_compared() -> None:
+    """Where it must have been built, nobody may pass by leaving it out."""
+    is_required = os.environ.get("GREENUNI_BUILD") == "required"
+    if is_required and not os.environ.get("GREENUNI_PURE"):
+        assert "fast" in [twin.engine for twin in SUBJECTS]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """Accepting connections from listeners that are shared with sibling workers.
 
 One connection is accepted each time a listener is found readable, so that workers which wake up
-together share a burst; and only while the worker has room, so that what it cannot serve waits in
-the kernel's queue, where an idle sibling can take it. When every place is taken, the connection that
-has been idle longest makes room.
+together share a burst; a worker without siblings takes as many as it finds (`Door.burst`). And only
+while the worker has room, so that what it cannot serve waits in the kernel's queue, where an idle
+sibling can take it. When every place is taken, the connection that has been idle longest makes room.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ _GONE = frozenset(
 
 _WILDCARDS = ("0.0.0.0", "::")
 
+# Connections that a worker without siblings accepts in one turn, at most.
+MAX_BURST = 16
+
 
 class Gate(enum.Enum):
     """Whether connections are let in."""
@@ -64,6 +67,7 @@ class Door:
     ) -> None:
         """``knock`` is called when somebody may be there to be accepted."""
         self.listener = listener
+        self.burst = 1  # connections to look for in the next turn, if this worker is alone
         self._accepting = Accepting(listener)
         self._trusts = proxies.trusts
         self._knock = knock
@@ -105,6 +109,7 @@ class Acceptor:
         self._service = service
         self._sockets = sockets
         self._doors = [Door(listener, service.proxies, self._knock) for listener in listeners]
+        self._max_burst = MAX_BURST if service.seat.config.workers == 1 else 1
         self._gate = Gate.CLOSED
         self._has_complained = False
 
@@ -148,15 +153,19 @@ class Acceptor:
         self._gate = gate
 
     def _knock(self, door: Door) -> None:
-        population = self._service.population
-        if self._gate is not Gate.OPEN:
-            return
-        if population.has_room():
-            self._accept(door)
-        else:
-            # When the one that makes room has left, ``somebody_left`` opens again.
-            self._shut(Gate.FULL)
-            population.make_room()
+        wanted = door.burst
+        accepted = 0
+        while self._gate is Gate.OPEN and accepted < wanted:
+            if not self._service.population.has_room():
+                # When the one that makes room has left, ``somebody_left`` opens again.
+                self._shut(Gate.FULL)
+                self._service.population.make_room()
+            elif not self._accept(door):
+                break
+            accepted += 1
+        # Looking for one more than there is costs as much as half a connection, so a worker that
+        # has found fewer than it looked for begins again with one.
+        door.burst = min(wanted * 2, self._max_burst) if accepted == wanted else 1
 
     def _accept(self, door: Door) -> bool:
         """Accept one connection; False if there was none."""

@@ -2,9 +2,12 @@
 
 One connection is accepted each time a listener is found readable, and then siblings have their turn,
 so that workers which wake up together share a burst. All of them do wake up: the kernel's exclusive
-wake-ups do not reach through a poller that is watched by another. A worker without siblings takes as many as it finds (`Door.burst`). And only
-while the worker has room, so that what it cannot serve waits in the kernel's queue, where an idle
-sibling can take it. When every place is taken, the connection that has been idle longest makes room.
+wake-ups do not reach through a poller that is watched by another. A worker without siblings takes as
+many as it finds (`Door.burst`).
+
+It goes on only while the worker has room, so that what it cannot serve waits in the kernel's queue,
+where an idle sibling can take it. When every place is taken, the connection that has been idle
+longest makes room.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import enum
 import math
-import time
+from time import monotonic
 
 from greenuni.asgi.call import SHUTTING_DOWN, Call
 from greenuni.asgi.channel import Channel
@@ -125,7 +125,7 @@ class Connection(Channel):
 
     def connection_made(self, transport: Transport) -> None:
         self._transport = transport
-        now = time.monotonic()
+        now = monotonic()
         self._service.population.add(self)
         self._read_clock.wait_for_head(now)
         self.idle_since = now
@@ -137,7 +137,7 @@ class Connection(Channel):
             if request is not None:
                 self._begin_whole_request(request)
                 return
-            self._begin_head(time.monotonic())
+            self._begin_head(monotonic())
         elif phase in (_ANSWER, _HELD):
             self._hold(data)
             return
@@ -145,7 +145,7 @@ class Connection(Channel):
             return
         else:
             if phase != _HEAD:
-                self._read_clock.body_received(len(data), time.monotonic())
+                self._read_clock.body_received(len(data), monotonic())
             self._wire.receive_data(data)
         self._advance()
 
@@ -231,7 +231,7 @@ class Connection(Channel):
         self._phase = _IDLE
         self._read_clock.stop()
         if self._service.is_draining:
-            self._start_idle_clock(time.monotonic())
+            self._start_idle_clock(monotonic())
 
     def _start_idle_clock(self, now: float) -> None:
         self.idle_since = now
@@ -240,7 +240,7 @@ class Connection(Channel):
     def _begin_whole_request(self, request: Request) -> None:
         self._phase = _STARTING
         self._read_clock.stop()
-        self._request_at = time.monotonic()
+        self._request_at = monotonic()
         self.idle_since = math.inf
         self._start_cycle(request)
         if self._phase != _STARTING:
@@ -261,7 +261,7 @@ class Connection(Channel):
         if request.expect_continue or not request.has_body:
             self._read_clock.stop()
         else:
-            self._read_clock.wait_for_body(time.monotonic())
+            self._read_clock.wait_for_body(monotonic())
         self._start_cycle(request)
 
     def _receive_body(self, data: bytes) -> None:
@@ -295,13 +295,13 @@ class Connection(Channel):
     def _pause_reading(self) -> None:
         if not self._is_reading_paused and not self._has_eof:
             self._is_reading_paused = True
-            self._read_clock.pause(time.monotonic())
+            self._read_clock.pause(monotonic())
             self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
         if self._is_reading_paused and self._phase != _CLOSED:
             self._is_reading_paused = False
-            self._read_clock.resume(time.monotonic())
+            self._read_clock.resume(monotonic())
             self._transport.resume_reading()
 
     # The channel of the cycles
@@ -320,7 +320,7 @@ class Connection(Channel):
         self._resume_reading()
         if self._wire.they_are_waiting_for_100_continue:
             self.write([self._wire.send_continue()])
-            self._read_clock.wait_for_body(time.monotonic())
+            self._read_clock.wait_for_body(monotonic())
 
     def response_ended(self) -> None:
         self._cycle = None
@@ -379,7 +379,7 @@ class Connection(Channel):
             return
         self._wire.start_next_cycle()
         if self._has_eof or self._unread or self._wire.has_more:
-            self._begin_head(time.monotonic())
+            self._begin_head(monotonic())
         else:
             self._become_idle()
 
@@ -400,7 +400,7 @@ class Connection(Channel):
             self._close()
             return
         self._phase = _LINGER
-        self._read_clock.wait(time.monotonic() + LINGER_SECONDS)
+        self._read_clock.wait(monotonic() + LINGER_SECONDS)
         self._resume_reading()
         self._transport.write_eof()
 
@@ -425,7 +425,7 @@ class Connection(Channel):
 
     def start_drain(self) -> None:
         if self._phase == _IDLE or self._phase == _HEAD:
-            now = time.monotonic()
+            now = monotonic()
             self.idle_since = min(self.idle_since, now)
             self._read_clock.wait(min(self._read_clock.deadline, now + DRAIN_IDLE))
 

@@ -9,7 +9,6 @@ task group.
 from __future__ import annotations
 
 import asyncio
-import functools
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
@@ -23,10 +22,11 @@ from greenuni.asgi.interfaces import Cancellable, Runtime, Waiting
 
 Run = Coroutine[Any, Any, None]
 
+# Without an eager start each request would cost one more turn through the loop's queue.
+_CAN_START_EAGERLY = sys.version_info >= (3, 12)
 _TASKS_TAKE_CONTEXT = sys.version_info >= (3, 11)
 
-# Without an eager start each request would cost one more turn through the loop's queue.
-_EAGERLY: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+_Task: Callable[..., asyncio.Task[None]] = asyncio.Task  # its signature depends on the version
 
 
 class AsyncioRuntime:
@@ -36,9 +36,6 @@ class AsyncioRuntime:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._new_task: Callable[..., asyncio.Task[None]] = functools.partial(
-            asyncio.Task, loop=self._loop, **_EAGERLY
-        )
 
     def watch(self, fd: int, callback: Callable[[], object]) -> None:
         self._loop.add_reader(fd, callback)
@@ -50,9 +47,12 @@ class AsyncioRuntime:
         # A context can be entered once at a time. Copying it takes constant time, and lets a request
         # be started from within another one.
         context = context.copy()
-        if _TASKS_TAKE_CONTEXT and self._loop.get_task_factory() is None:
-            return self._new_task(run, context=context)
-        return context.run(self._loop.create_task, run)
+        loop = self._loop
+        if not _TASKS_TAKE_CONTEXT or loop.get_task_factory() is not None:
+            return context.run(loop.create_task, run)
+        if _CAN_START_EAGERLY:
+            return _Task(run, loop=loop, context=context, eager_start=True)
+        return _Task(run, loop=loop, context=context)
 
     def new_waiting(self) -> Waiting:
         return asyncio.Event()

@@ -172,15 +172,17 @@ class Acceptor:
         self._gate = gate
 
     def _knock(self, door: Door) -> None:
+        population = self._service.population
+        if self._gate is not Gate.OPEN:
+            return
+        if not population.has_room():
+            # When the one that makes room has left, ``somebody_left`` opens again.
+            self._shut(Gate.FULL)
+            population.make_room()
+            return
         wanted = door.burst
         accepted = 0
-        while self._gate is Gate.OPEN and accepted < wanted:
-            if not self._service.population.has_room():
-                # When the one that makes room has left, ``somebody_left`` opens again.
-                self._shut(Gate.FULL)
-                self._service.population.make_room()
-            elif not self._accept(door):
-                break
+        while accepted < wanted and population.has_room() and self._accept(door):
             accepted += 1
         # Looking for one more than there is costs as much as half a connection, so a worker that
         # has found fewer than it looked for begins again with one.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from greenuni.build import compiled
 from tests.support.cimports import cimports_of
 
 PACKAGE = Path(__file__).parent.parent / "greenuni"
@@ -195,3 +196,10 @@ def loaded_by(statement: str) -> set[str]:
 )
 def test_a_process_loads_only_what_it_needs(statement: str, absent: set[str]) -> None:
     assert not absent & loaded_by(statement)
+
+
+@pytest.mark.skipif(not compiled(), reason="the reference engine reads every request")
+def test_a_compiled_wire_does_without_h11_until_it_is_needed() -> None:
+    assert "h11" not in loaded_by("import greenuni.wsgi")
+    assert "h11" not in loaded_by("from greenuni.http import choose_engine; choose_engine()")
+    assert "h11" in loaded_by("from greenuni.http import choose_engine; choose_engine('h11')")

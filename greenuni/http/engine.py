@@ -39,8 +39,9 @@ def choose_engine(name: str = "auto") -> EngineChoice:
     """
     if name not in ENGINE_NAMES:
         raise ValueError(f"{name!r} is no engine: one of {', '.join(ENGINE_NAMES)}")
-    if name == "h11":
-        return REFERENCE
     if name == "fast" and _FAST is None:
         raise ValueError(_NOT_BUILT)
-    return AUTOMATIC
+    choice = REFERENCE if name == "h11" else AUTOMATIC
+    if choice.engine is not _FAST:
+        choice.engine.prepare()
+    return choice

@@ -1,14 +1,15 @@
 """Accepting: one connection a turn, and only while there is room for it.
 
 A connection that nobody has accepted waits in the kernel's queue, which all workers share: it goes
-to the first that has time for it. So a worker takes one, turns, and takes the next, and one that is
-full or busy does not listen at all.
+to the first that has time for it. So a worker takes one, goes to the end of the line, turns, and takes
+the next, and one that is full or busy does not listen at all.
 """
 
 from __future__ import annotations
 
 import errno
 import logging
+import os
 import socket
 from collections.abc import Callable
 
@@ -32,6 +33,7 @@ class Acceptor(Handler):
         "_accepted",
         "_accepting",
         "_environs",
+        "_has_siblings",
         "_is_listening",
         "_listener",
         "_log",
@@ -47,6 +49,7 @@ class Acceptor(Handler):
         environs: EnvironFactory,
         accepted: Accepted,
         log: logging.Logger,
+        has_siblings: bool,
     ) -> None:
         self._loop = loop
         self._listener = listener
@@ -54,6 +57,7 @@ class Acceptor(Handler):
         self._environs = environs
         self._accepted = accepted
         self._log = log
+        self._has_siblings = has_siblings
         self._is_listening = False
         self._paused_until = 0.0  # by the loop's clock; 0 when the last accept was good
         self._silent_until = 0.0  # likewise; a log line a minute says enough
@@ -93,7 +97,20 @@ class Acceptor(Handler):
             self._pause(error)
             return
         self._paused_until = 0.0
+        if self._has_siblings:
+            self._let_siblings_come_first()
         self._accepted(sock, address, self._environs)
+
+    def _let_siblings_come_first(self) -> None:
+        """Go to the end of the line.
+
+        The kernel wakes the one that has been in line longest of those that wait. Without this it is
+        always the same one that is woken, and in a burst the one that runs already takes all.
+        """
+        fd = self._listener.fileno()
+        self._loop.poller.unregister(fd)
+        self._loop.poller.register(fd, LISTEN)
+        os.sched_yield()
 
     def _pause(self, error: OSError) -> None:
         now = self._loop.now

@@ -1,6 +1,8 @@
 cimport cython
 
 from greenuni.clock cimport Clock
+from greenuni.http.request cimport Request
+from greenuni.http.responder cimport Responder
 from greenuni.wsgi.output cimport Output
 
 cdef class Gateway:
@@ -13,10 +15,10 @@ cdef class Gateway:
 
 cdef class Call:
     cdef Gateway _gateway
-    cdef readonly object request
+    cdef readonly Request request
     cdef readonly dict environ
     cdef readonly object client
-    cdef readonly object responder
+    cdef readonly Responder responder
     cdef readonly Output output
     cdef readonly object outcome
     cdef readonly double seconds

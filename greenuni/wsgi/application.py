@@ -19,7 +19,9 @@ from typing import Any, TypeAlias
 from greenuni import failure
 from greenuni.clock import Clock
 from greenuni.errors import LocalProtocolError
-from greenuni.http import Request, Responder, error_content
+from greenuni.http import ResponderState, error_content
+from greenuni.http.request import Request
+from greenuni.http.responder import Responder
 from greenuni.wsgi.environ import Environ
 from greenuni.wsgi.output import ClientDisconnected, Output
 from greenuni.wsgi.sendfile import FileWrapper, maybe_span
@@ -50,6 +52,7 @@ class Outcome(enum.Enum):
 
 # Bound once: before Python 3.12, finding a member through its class is a call.
 UNFINISHED, COMPLETE, ABORTED, DISCONNECTED = Outcome
+PENDING = ResponderState.PENDING
 
 
 class Gateway:
@@ -162,7 +165,7 @@ class Call:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None  # or the traceback would hold this frame, and this frame it
-        elif responder.started:
+        elif responder.state is not PENDING:
             raise LocalProtocolError("start_response was called again without exc_info")
         if not isinstance(headers, list):
             raise LocalProtocolError(f"the response headers are not a list: {headers!r}")
@@ -170,7 +173,7 @@ class Call:
         code, reason = _parse_status(status) if known is None else known
         gateway = self._gateway
         responder.start(
-            code, headers, reason, date=gateway.clock.date(), close=gateway.closes, text=True
+            code, headers, reason, gateway.clock.date(), gateway.closes, trailers=False, text=True
         )
         return self.write
 
@@ -209,13 +212,13 @@ class Call:
                 self._send(chunk, True)
                 if responder.remaining == 0 or not responder.wants_body:
                     break
-        if not responder.started:
+        if responder.state is PENDING:
             raise LocalProtocolError(_NOT_STARTED)
         if parts := responder.end():
             self._write(parts)
 
     def _send(self, chunk: bytes, more: bool) -> None:
-        if not self.responder.started:
+        if self.responder.state is PENDING:
             raise LocalProtocolError(_NOT_STARTED)
         if type(chunk) is not bytes:
             if not isinstance(chunk, bytes):
@@ -228,7 +231,7 @@ class Call:
     def _send_file(self, wrapper: FileWrapper) -> bool:
         """Leave a file to the kernel; False when it has to be read like anything else."""
         responder = self.responder
-        if not self._gateway.sendfile or not responder.started or responder.head_sent:
+        if not self._gateway.sendfile or responder.state is PENDING or responder.head_sent:
             return False
         span = maybe_span(wrapper) if responder.wants_body else None
         if span is None:
@@ -273,7 +276,7 @@ class Call:
             return
         page = error_content(500, failure.page_detail(identifier))
         fields = [(b"Content-Type", b"text/plain; charset=utf-8")]
-        responder.start(500, fields, date=gateway.clock.date(), close=gateway.closes)
+        responder.start(500, fields, b"", gateway.clock.date(), gateway.closes)
         try:
             self._write(responder.send(page, more=False))
         except ClientDisconnected:

@@ -14,8 +14,10 @@ from typing import IO
 
 from greenuni.deadlines import BODY_LATE, HEAD_LATE
 from greenuni.errors import RemoteProtocolError
-from greenuni.http import DONE, Request, Responder
-from greenuni.http import Connection as Wire
+from greenuni.http import DONE
+from greenuni.http.connection import Connection as Wire
+from greenuni.http.request import Request
+from greenuni.http.responder import Responder
 from greenuni.poller import READ, WRITE
 from greenuni.sockets import RawSocket
 from greenuni.wsgi.application import COMPLETE, DISCONNECTED, Call

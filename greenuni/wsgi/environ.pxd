@@ -1,5 +1,7 @@
 cimport cython
 
+from greenuni.http.request cimport Request
+
 cdef class Peer:
     cdef readonly object address
     cdef readonly object port
@@ -14,6 +16,6 @@ cdef class EnvironFactory:
     cpdef Peer peer(self, address)
     cdef bint _trusts(self, address) except -1
     @cython.locals(environ=dict, path=bytes, target=bytes, query=bytes, text=str, method=bytes)
-    cpdef dict make(self, request, Peer peer, body, Py_ssize_t body_size)
+    cpdef dict make(self, Request request, Peer peer, body, Py_ssize_t body_size)
     cdef _below(self, str text)
-    cdef _believe(self, dict environ, request, Peer peer)
+    cdef _believe(self, dict environ, Request request, Peer peer)

@@ -22,7 +22,8 @@ from typing import IO, Any
 
 from greenuni import __version__
 from greenuni.config import Config
-from greenuni.http import Request, TrustedProxies
+from greenuni.http import TrustedProxies
+from greenuni.http.request import Request
 from greenuni.http.variables import VariableNames
 from greenuni.wsgi.sendfile import FileWrapper
 

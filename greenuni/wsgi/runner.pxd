@@ -2,7 +2,7 @@ from greenuni.wsgi.application cimport Call
 from greenuni.wsgi.loop cimport Handler
 
 cdef class Job(Handler):
-    cdef public object call
+    cdef public Call call
     cpdef run(self)
     cpdef resume(self)
     cpdef abandon(self)

@@ -92,6 +92,7 @@ class Server:
                 EnvironFactory(seat.config, listener.getsockname(), errors),
                 self._accepted,
                 seat.log,
+                has_siblings=seat.config.workers > 1,
             )
             for listener in seat.listeners
         ]

@@ -30,8 +30,11 @@ class Poller(Protocol):
 
     def unregister(self, fd: int, /) -> None: ...
 
-    def poll(self, timeout: float, /) -> list[tuple[int, int]]:
-        """Descriptors and what they are ready for; empty after ``timeout`` seconds."""
+    def poll(self, timeout: float, maxevents: int = -1, /) -> list[tuple[int, int]]:
+        """Descriptors and what they are ready for; empty after ``timeout`` seconds.
+
+        With ``maxevents`` epoll gives so many at most, in turns; elsewhere all come at once.
+        """
 
     def fileno(self) -> int:
         """A descriptor that is readable when ``poll`` has something to tell."""
@@ -57,7 +60,7 @@ class SelectorPoller:
     def unregister(self, fd: int, /) -> None:
         self._selector.unregister(fd)
 
-    def poll(self, timeout: float, /) -> list[tuple[int, int]]:
+    def poll(self, timeout: float, maxevents: int = -1, /) -> list[tuple[int, int]]:
         ready = self._selector.select(timeout)
         return [(key.fd, _from_selector(events)) for key, events in ready]
 

@@ -8,7 +8,8 @@ accept       when connections are let in
 lifespan     startup and shutdown of the application
 service      what the connections of a worker share
 connection   one connection, from byte to byte; clocks: how long it may wait
-cycle        one request, as the application sees it; inbox, scope, sendfile, failure: its parts
+cycle        one request, as the application sees it; call, inbox, reply, scope, sendfile: its parts
+channel      what a request asks of its connection
 """
 
 from __future__ import annotations

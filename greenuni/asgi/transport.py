@@ -1,9 +1,9 @@
 """Bytes between sockets and connections, the same on every event loop.
 
 A worker has one poller for all its sockets, and the event loop watches one descriptor: the poller's
-own (`Sockets.fileno`). When that is readable, ``turn`` serves every socket that is ready in one
-batch, each with one read or write, so that nobody waits for more than one such batch. A transport,
-a handle and a callback of the loop's for each connection would cost more than a small request.
+own (`Sockets.fileno`). When that is readable, ``turn`` serves a batch of those that are ready, each
+with one read or write; the poller names the others first the next time. A transport, a handle and a
+callback of the loop's for each connection would cost more than a small request.
 
 - A descriptor is registered when there is something to wait for, and not before: what a client sent
   with its handshake is there when it has been accepted, and a connection that is closed after one
@@ -30,6 +30,10 @@ from greenuni.poller import READ, WRITE, new_poller
 from greenuni.sockets import RawSocket
 
 READ_SIZE = 65536
+
+# Sockets served in one turn, at most. Then the tasks that they started run, so that the first of many
+# who ask at once is not answered only when all of them have been read.
+BATCH = 16
 
 # The water marks of asyncio's transports: writing pauses above one and resumes at the other.
 HIGH_WATER = 65536
@@ -86,9 +90,9 @@ class Sockets:
         return self._poller.fileno()
 
     def turn(self) -> None:
-        """Serve every socket that is ready, each once."""
+        """Serve the sockets that are ready, each once."""
         watched = self._watched
-        for fd, mask in self._poller.poll(0):
+        for fd, mask in self._poller.poll(0, BATCH):
             pollable = watched.get(fd)
             # One may have been closed by another of this batch. Should its number be in use again
             # already, the new one finds nothing to read.

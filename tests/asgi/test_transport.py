@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from greenuni.asgi.transport import HIGH_WATER, LOW_WATER, READ_SIZE, Sockets, SocketTransport
+from greenuni.asgi.transport import (
+    BATCH,
+    HIGH_WATER,
+    LOW_WATER,
+    READ_SIZE,
+    Sockets,
+    SocketTransport,
+)
 
 LOG = logging.getLogger("greenuni.error")
 
@@ -409,3 +416,16 @@ def test_a_socket_that_the_poller_does_not_take_is_closed(loop: Loop) -> None:
     loop.settle()
     loop.settle()
     assert diary.entries == ["made", "lost: OSError"]
+
+
+def test_a_turn_is_bounded_and_nobody_is_left_out(loop: Loop) -> None:
+    diaries = [Diary() for _ in range(BATCH + 3)]
+    far_ends = [loop.connect(diary) for diary in diaries]
+    for far in far_ends:
+        far.sendall(b"x")
+    loop.turn()
+    assert sum(len(diary.data) for diary in diaries) == BATCH
+    for far in far_ends:
+        far.sendall(b"x")
+    loop.turn()
+    assert all(diary.data for diary in diaries)

@@ -23,7 +23,7 @@ from greenuni.asgi.scope import Peer, ServerAddress
 from greenuni.asgi.service import Service
 from greenuni.asgi.transport import Sockets, SocketTransport
 from greenuni.http import TrustedProxies
-from greenuni.poller import READ
+from greenuni.poller import LISTEN
 from greenuni.sockets import Accepting, RawSocket
 
 # The process or the machine has run out of something.
@@ -102,16 +102,6 @@ class Door:
         return accepted, Peer(address[:2], server, self._trusts(address[0]))
 
 
-def _give_way() -> None:
-    """Let the siblings that the same burst of connections has woken take theirs.
-
-    Else the first of them to run could turn, and accept, until its share of time is over. Offered
-    once, the scheduler often refuses; where nobody waits for the processor, it costs a microsecond.
-    """
-    for _ in range(YIELDS):
-        os.sched_yield()
-
-
 def _local_address(listener: socket.socket) -> ServerAddress:
     name = listener.getsockname()
     if listener.family == socket.AF_UNIX:
@@ -163,12 +153,12 @@ class Acceptor:
     def _open(self) -> None:
         self._gate = Gate.OPEN
         for door in self._doors:
-            self._sockets.watch(door.listener.fileno(), 0, READ, door)
+            self._sockets.watch(door.listener.fileno(), 0, LISTEN, door)
 
     def _shut(self, gate: Gate) -> None:
         if self._gate is Gate.OPEN:
             for door in self._doors:
-                self._sockets.watch(door.listener.fileno(), READ, 0, door)
+                self._sockets.watch(door.listener.fileno(), LISTEN, 0, door)
         self._gate = gate
 
     def _knock(self, door: Door) -> None:
@@ -188,7 +178,22 @@ class Acceptor:
         # has found fewer than it looked for begins again with one.
         door.burst = min(wanted * 2, self._max_burst) if accepted == wanted else 1
         if accepted and self._max_burst == 1:
-            _give_way()
+            self._let_siblings_come_first(door)
+
+    def _let_siblings_come_first(self, door: Door) -> None:
+        """Go to the end of the line, and let those before us take theirs.
+
+        The kernel wakes those that listen in the order in which they were registered. The first of
+        them would have every connection that comes alone; in a burst, the first to run would turn,
+        and accept, until its share of time is over. Offered once, the scheduler often refuses;
+        where nobody waits for the processor, it costs a microsecond.
+        """
+        if self._gate is Gate.OPEN:
+            fd = door.listener.fileno()
+            self._sockets.watch(fd, LISTEN, 0, door)
+            self._sockets.watch(fd, 0, LISTEN, door)
+        for _ in range(YIELDS):
+            os.sched_yield()
 
     def _accept(self, door: Door) -> bool:
         """Accept one connection; False if there was none."""

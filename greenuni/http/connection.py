@@ -8,14 +8,13 @@ where both sides stand, and that nothing is read behind a fault or past the mess
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from greenuni.errors import RemoteProtocolError
 from greenuni.http.chunked import ChunkedGuard
 from greenuni.http.engine import EngineChoice, choose_engine
 from greenuni.http.events import ConnectionClosed, Data, EndOfMessage, Signal
 from greenuni.http.framing import status_line
 from greenuni.http.limits import Limits
+from greenuni.http.message import Message
 from greenuni.http.refusal import error_response
 from greenuni.http.request import Request
 from greenuni.http.section import SectionGuard
@@ -34,9 +33,6 @@ from greenuni.http.states import (
     WHOLE_REQUEST,
     Sides,
 )
-
-if TYPE_CHECKING:
-    from greenuni.http.message import Message
 
 Event = Request | Data | EndOfMessage | ConnectionClosed
 

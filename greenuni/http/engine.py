@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from greenuni.http.message import load_h11
 from greenuni.http.reference import Engine
 
 try:
@@ -42,6 +43,6 @@ def choose_engine(name: str = "auto") -> EngineChoice:
     if name == "fast" and _FAST is None:
         raise ValueError(_NOT_BUILT)
     choice = REFERENCE if name == "h11" else AUTOMATIC
-    if choice.engine is not _FAST:
-        choice.engine.prepare()
+    if choice.name == "h11":
+        load_h11()  # now, and not at the first request
     return choice

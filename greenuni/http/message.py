@@ -7,10 +7,22 @@ was checked line by line. A counted body has no grammar and does not pass throug
 
 from __future__ import annotations
 
-import h11
+from typing import TYPE_CHECKING
 
 from greenuni.errors import RemoteProtocolError
 from greenuni.http.events import Data, EndOfMessage, Headers
+
+if TYPE_CHECKING:
+    import h11
+
+
+def load_h11() -> None:
+    """Import h11 if that has not been done.
+
+    It is most of a megabyte, which a worker whose engine is compiled may never need.
+    """
+    global h11
+    import h11
 
 
 class Message:
@@ -22,6 +34,7 @@ class Message:
     __slots__ = ("_connection",)
 
     def __init__(self) -> None:
+        load_h11()
         self._connection = h11.Connection(h11.SERVER)
 
     def read_head(self, head: bytes) -> tuple[bytes, bytes, bytes, Headers]:

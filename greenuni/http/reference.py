@@ -7,26 +7,19 @@ the same: a subclass that answers in the plain cases and leaves the rest to this
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from greenuni.errors import RemoteProtocolError
 from greenuni.http.fields import Field, ResponseFields, judge_fields
 from greenuni.http.limits import Limits
+from greenuni.http.message import Message
 from greenuni.http.request import TRANSFER_ENCODING, Request, read_request
 from greenuni.http.section import is_good_head
-
-if TYPE_CHECKING:
-    from greenuni.http.message import Message
 
 
 class Engine:
     """Reads heads and writes fields. It has no state, so all connections share one."""
 
     __slots__ = ()
-
-    def prepare(self) -> None:
-        """Load h11 now, not at the first request."""
-        import greenuni.http.message  # noqa: F401
 
     def recognise(self, data: bytes, limits: Limits) -> Request | None:
         """The request that ``data`` begin with, if its head is whole and good and not chunked.
@@ -49,10 +42,6 @@ class Engine:
 
         Raises RemoteProtocolError.
         """
-        # h11 is most of a megabyte, and where plain requests are read by another engine many workers
-        # never need it.
-        from greenuni.http.message import Message
-
         message = Message()
         request = read_request(head, message, limits)
         return request, message if request.chunked else None

@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from greenuni.errors import RemoteProtocolError
 from greenuni.http.events import Headers
 from greenuni.http.grammar import HOST, LENGTH, TOKEN_TEXT
 from greenuni.http.limits import Limits
+from greenuni.http.message import Message
 from greenuni.http.target import parse_target
-
-if TYPE_CHECKING:
-    from greenuni.http.message import Message
 
 _CODINGS = re.compile(TOKEN_TEXT + rb"(?:[ \t]*,[ \t]*" + TOKEN_TEXT + rb")*")
 

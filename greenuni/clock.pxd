@@ -1,4 +1,7 @@
+cimport cython
+
 cdef class Clock:
-    cdef object _second
-    cdef object _date
-    cpdef date(self)
+    cdef double _second
+    cdef bytes _date
+    @cython.locals(now=double)
+    cpdef bytes date(self)

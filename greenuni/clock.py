@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import gmtime, time
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -13,7 +13,7 @@ def imf_fixdate(second: int) -> bytes:
 
     ``email.utils`` could do it, for more than a megabyte in every worker.
     """
-    year, month, day, hour, minute, seconds, weekday, _, _ = time.gmtime(second)
+    year, month, day, hour, minute, seconds, weekday, _, _ = gmtime(second)
     text = f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{seconds:02} GMT"
     return text.encode("ascii")
 
@@ -27,13 +27,14 @@ class Clock:
     __slots__ = ("_date", "_second")
 
     def __init__(self) -> None:
-        self._second = -1
+        self._second = -1.0
         self._date = b""
 
     def date(self) -> bytes:
         """An IMF-fixdate (RFC 9110 5.6.7), as bytes: ``b"Sun, 06 Nov 1994 08:49:37 GMT"``."""
-        second = int(time.time())
-        if second != self._second:
+        now = time()
+        if not 0.0 <= now - self._second < 1.0:
+            second = int(now)
             self._date = imf_fixdate(second)
             self._second = second
         return self._date

@@ -24,7 +24,7 @@ cdef class Connection(Sides):
     cdef bint _is_between_requests(self)
     cdef _take_whole(self, Request request, bytes data)
     cpdef next_event(self)
-    cpdef start_next_cycle(self)
+    cpdef bint start_next_cycle(self) except -1
     cpdef bint response_started(self, bint close) except -1
     cpdef response_ended(self)
     cpdef response_broken(self)

@@ -238,10 +238,14 @@ class Connection(Sides):
                 return event
         return None
 
-    def start_next_cycle(self) -> None:
-        """Get ready for the next request. Raises LocalProtocolError unless both sides are DONE."""
+    def start_next_cycle(self) -> bool:
+        """Get ready for the next request; returns ``has_more``.
+
+        Raises LocalProtocolError unless both sides are DONE.
+        """
         self.next_cycle()
         self._forget_message()
+        return len(self._buffer) > 0
 
     # Writing; the first four are what a Responder tells
 

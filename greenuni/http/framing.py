@@ -67,7 +67,6 @@ def render_fields(headers: Headers) -> bytes:
     return b"".join([b"%s: %s\r\n" % item for item in headers])
 
 
-@lru_cache(maxsize=2)
 def own_lines(date: bytes) -> bytes:
     """The lines that the server adds to most responses: Date, unless it is empty, and Server."""
     return date_line(date) + SERVER_LINE
@@ -78,7 +77,6 @@ def date_line(date: bytes) -> bytes:
     return b"Date: %s\r\n" % date if date else b""
 
 
-@lru_cache(maxsize=1024)
 def length_line(length: int) -> bytes:
     """The line of Content-Length."""
     return b"Content-Length: %d\r\n" % length

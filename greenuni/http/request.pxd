@@ -1,3 +1,6 @@
+cimport cython
+
+
 cdef class Fields:
     cdef list _pairs
 
@@ -5,6 +8,7 @@ cdef class Fields:
     cpdef add_variables(self, dict environ, names)
 
 
+@cython.freelist(16)
 cdef class Request:
     cdef readonly bytes method
     cdef readonly bytes target

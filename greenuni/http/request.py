@@ -128,6 +128,9 @@ class Request:
 
     def find_body(self, data: bytes) -> None:
         """Set ``body`` if it is whole in ``data``, which begin with this request; not for chunks."""
+        if not self.has_body:
+            self.body = b""
+            return
         end = self.size + (self.content_length or 0)
         if len(data) >= end:
             self.body = data[self.size : end]

@@ -1,8 +1,16 @@
+cimport cython
+
 from greenuni.http.connection cimport Connection
 from greenuni.http.fields cimport ResponseFields
 from greenuni.http.request cimport Request
 
 
+cdef dict _status_lines
+cdef dict _length_lines
+cdef list _last_own
+
+
+@cython.freelist(16)
 cdef class Responder:
     cdef Connection _connection
     cdef Request _request
@@ -18,6 +26,7 @@ cdef class Responder:
     cdef readonly bint wants_body
     cdef readonly long long body_bytes
 
+    @cython.locals(fields=ResponseFields, line=bytes)
     cpdef start(
         self,
         status,
@@ -31,9 +40,13 @@ cdef class Responder:
     cpdef list send(self, bytes chunk, bint more=*)
     cpdef list end(self, trailers=*)
     cpdef list passthrough(self, long long count)
+    @cython.locals(parts=list, count=Py_ssize_t)
     cdef list _send(self, bytes chunk, bint is_last, bytes trailers)
+    @cython.locals(fields=ResponseFields, head=list, persistent=bint)
     cdef list _begin(self, length)
+    @cython.locals(fields=ResponseFields)
     cdef bytes _own_lines(self)
+    @cython.locals(fields=ResponseFields)
     cdef _announced_length(self, length)
     cdef _choose_framing(self, bint is_whole, declared)
     cdef _finish(self)
@@ -41,3 +54,11 @@ cdef class Responder:
     cdef _break(self, str problem)
     cdef _require_started(self)
     cdef _require_no_head_sent(self)
+
+
+@cython.locals(known=tuple)
+cdef bytes _status_line(status, bytes reason)
+@cython.locals(line=bytes)
+cdef bytes _length_line(length)
+@cython.locals(last=tuple)
+cdef bytes _own_lines(bytes date)

@@ -33,6 +33,14 @@ from greenuni.http.request import Request
 SMALL = 16 * 1024  # octets of a chunk up to which it is copied behind its head, for one write
 
 
+LENGTHS_LIMIT = 1024
+
+# Lines that were written before, because most responses are like others.
+_status_lines: dict[int, tuple[bytes, bytes]] = {}  # the last reason by status, and the line
+_length_lines: dict[int, bytes] = {}
+_last_own: list[tuple[bytes, bytes]] = [(b"", own_lines(b""))]  # the last date, and the lines
+
+
 class ResponderState(enum.Enum):
     """How far a response has come."""
 
@@ -128,7 +136,7 @@ class Responder:
         self._require_no_head_sent()
         if not 200 <= status <= 999:
             raise LocalProtocolError(f"{status!r} is not the status of a final response")
-        line = status_line(status, reason)
+        line = _status_line(status, reason)
         fields = self._connection.engine.write_fields(headers, text)
         self._line, self._fields, self._date = line, fields, date
         self._close = close or fields.wants_close
@@ -217,7 +225,7 @@ class Responder:
         else:
             announced = self._announced_length(length)
             if announced is not None:
-                head.append(length_line(announced))
+                head.append(_length_line(announced))
         head.append(b"\r\n" if persistent else b"Connection: close\r\n\r\n")
         return head
 
@@ -226,7 +234,7 @@ class Responder:
         fields = self._fields
         assert fields is not None, "rendered after start"
         if not fields.has_date and not fields.has_server:
-            return own_lines(self._date)
+            return _own_lines(self._date)
         date = b"" if fields.has_date else date_line(self._date)
         return date if fields.has_server else date + SERVER_LINE
 
@@ -288,3 +296,26 @@ class Responder:
     def _require_no_head_sent(self) -> None:
         if self.head_sent:
             raise LocalProtocolError("the head of the response has already been sent")
+
+
+def _status_line(status: int, reason: bytes) -> bytes:
+    known = _status_lines.get(status)
+    if known is None or known[0] != reason:
+        known = _status_lines[status] = (reason, status_line(status, reason))
+    return known[1]
+
+
+def _length_line(length: int) -> bytes:
+    line = _length_lines.get(length)
+    if line is None:
+        line = length_line(length)
+        if len(_length_lines) < LENGTHS_LIMIT:
+            _length_lines[length] = line
+    return line
+
+
+def _own_lines(date: bytes) -> bytes:
+    last = _last_own[0]
+    if last[0] != date:
+        last = _last_own[0] = (date, own_lines(date))
+    return last[1]

@@ -11,8 +11,10 @@ cdef class Gateway:
     cdef readonly bint sendfile
     cdef public bint closes
     cdef readonly bint is_timed
-    cdef public object clock
+    cdef public Clock clock
 
+@cython.final
+@cython.freelist(16)
 cdef class Call:
     cdef Gateway _gateway
     cdef readonly Request request
@@ -23,11 +25,14 @@ cdef class Call:
     cdef readonly object outcome
     cdef readonly double seconds
     cpdef run(self)
+    @cython.locals(gateway=Gateway, began=double)
     cdef _respond(self)
     cdef _send_list(self, list chunks)
     cdef _send_result(self, result)
+    @cython.locals(responder=Responder)
     cdef _send_chunks(self, chunks)
     cdef _send(self, chunk, bint more)
+    @cython.locals(responder=Responder)
     cdef bint _send_file(self, wrapper) except -1
     cdef _write(self, list parts)
     cdef _fail(self, error)

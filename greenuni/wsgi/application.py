@@ -11,8 +11,8 @@ import enum
 import logging
 import os
 import re
-import time
 from collections.abc import Callable, Iterable
+from time import monotonic
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -133,10 +133,10 @@ class Call:
 
     def _respond(self) -> None:
         gateway = self._gateway
-        began = time.monotonic() if gateway.is_timed else 0.0
+        began = monotonic() if gateway.is_timed else 0.0
         result = gateway.app(self.environ, self.start_response)
         if gateway.is_timed:
-            self.seconds = time.monotonic() - began
+            self.seconds = monotonic() - began
         if type(result) is list:
             self._send_list(result)  # it has no close()
             return
@@ -147,7 +147,7 @@ class Call:
             if close is not None:
                 close()
             if gateway.is_timed:
-                self.seconds = time.monotonic() - began
+                self.seconds = monotonic() - began
 
     # What the application calls
 
@@ -172,9 +172,7 @@ class Call:
         known = _statuses.get(status) if type(status) is str else None
         code, reason = _parse_status(status) if known is None else known
         gateway = self._gateway
-        responder.start(
-            code, headers, reason, gateway.clock.date(), gateway.closes, trailers=False, text=True
-        )
+        responder.start(code, headers, reason, gateway.clock.date(), gateway.closes, False, True)
         return self.write
 
     def write(self, data: bytes) -> None:
@@ -278,7 +276,7 @@ class Call:
         fields = [(b"Content-Type", b"text/plain; charset=utf-8")]
         responder.start(500, fields, b"", gateway.clock.date(), gateway.closes)
         try:
-            self._write(responder.send(page, more=False))
+            self._write(responder.send(page, False))
         except ClientDisconnected:
             return
         self.outcome = COMPLETE

@@ -1,12 +1,20 @@
+cimport cython
+
 from greenuni.http.connection cimport Connection as Wire
 from greenuni.http.request cimport Request
+from greenuni.http.responder cimport Responder
 from greenuni.wsgi.application cimport Call
 from greenuni.wsgi.environ cimport EnvironFactory, Peer
+from greenuni.wsgi.job cimport Job
 from greenuni.wsgi.link cimport Link
 from greenuni.wsgi.output cimport Output
-from greenuni.wsgi.runner cimport Job
 from greenuni.wsgi.services cimport Services
+from greenuni.wsgi.transfer cimport maybe_receive
 
+cdef int _IDLE, _HEAD, _BODY, _QUEUED, _RUNNING, _FLUSHING, _LINGERING, _CLOSED
+cdef tuple _FOLLOWING
+
+@cython.final
 cdef class Connection(Job):
     cdef Services _services
     cdef Link _link
@@ -18,22 +26,27 @@ cdef class Connection(Job):
     cdef double _started
     cdef long long _body_seen
     cdef long long _lingered
-    cdef readonly object state
+    cdef readonly int state
     cdef readonly double deadline
-    cdef _enter(self, state)
+    cdef _enter(self, int state)
     cpdef expire(self)
     cpdef park(self)
+    @cython.locals(wire=Wire, request=Request, content=bytes)
     cdef _receive(self)
     cdef _read(self)
     cdef _wait_for_head(self)
     cdef _wait_for_body(self, reader)
     cdef _watch_input(self)
+    @cython.locals(services=Services, output=Output, environ=dict)
     cdef _dispatch(self, Request request, body, Py_ssize_t body_size)
     cdef _close_reader(self)
     cdef _begin_flush(self)
     cdef _flush(self)
+    @cython.locals(call=Call, wire=Wire)
     cdef _finish(self)
+    @cython.locals(services=Services)
     cdef _start_next(self, Wire wire)
+    @cython.locals(call=Call)
     cdef _end_call(self)
     cdef _break_off(self, Call call)
     cdef _refuse(self, int status, detail)

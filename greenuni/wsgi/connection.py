@@ -8,8 +8,8 @@ it stops watching a descriptor that is ready without anybody to read it.
 from __future__ import annotations
 
 import enum
-import io
-import time
+from io import BytesIO
+from time import monotonic
 from typing import IO
 
 from greenuni.deadlines import BODY_LATE, HEAD_LATE
@@ -23,10 +23,10 @@ from greenuni.sockets import RawSocket
 from greenuni.wsgi.application import COMPLETE, DISCONNECTED, Call
 from greenuni.wsgi.body import SpoolError
 from greenuni.wsgi.environ import EnvironFactory, SocketName
+from greenuni.wsgi.job import Job
 from greenuni.wsgi.link import Link
 from greenuni.wsgi.output import Output, SourceTruncated
 from greenuni.wsgi.reader import BODY_MISSING, CLIENT_GONE, WHOLE, RequestReader
-from greenuni.wsgi.runner import Job
 from greenuni.wsgi.services import Services
 from greenuni.wsgi.transfer import maybe_receive
 
@@ -35,7 +35,7 @@ LINGER_LIMIT = 256 * 1024  # bytes thrown away while lingering
 
 
 class State(enum.IntEnum):
-    """Where a connection is. IntEnum, because looking one up must cost nothing."""
+    """Where a connection is."""
 
     IDLE = 0  # nothing of a request is there, or it came whole and has just been read
     HEAD = 1  # something of a head is there
@@ -47,20 +47,29 @@ class State(enum.IntEnum):
     CLOSED = 7
 
 
-# Bound once: before Python 3.12, finding a member through its class is a call.
-IDLE, HEAD, BODY, QUEUED, RUNNING, FLUSHING, LINGERING, CLOSED = State
+# What a connection has is the plain number: what is compiled compares it in C.
+_IDLE, _HEAD, _BODY, _QUEUED, _RUNNING, _FLUSHING, _LINGERING, _CLOSED = map(int, State)
 
 TRANSITIONS: dict[State, tuple[State, ...]] = {
-    IDLE: (HEAD, BODY, QUEUED, FLUSHING, LINGERING, CLOSED),
-    HEAD: (BODY, QUEUED, FLUSHING, LINGERING, CLOSED),
-    BODY: (QUEUED, FLUSHING, LINGERING, CLOSED),
-    QUEUED: (RUNNING, CLOSED),
-    RUNNING: (FLUSHING, IDLE, HEAD, LINGERING, CLOSED),
-    FLUSHING: (IDLE, HEAD, LINGERING, CLOSED),
-    LINGERING: (CLOSED,),
-    CLOSED: (),
+    State.IDLE: (
+        State.HEAD,
+        State.BODY,
+        State.QUEUED,
+        State.FLUSHING,
+        State.LINGERING,
+        State.CLOSED,
+    ),
+    State.HEAD: (State.BODY, State.QUEUED, State.FLUSHING, State.LINGERING, State.CLOSED),
+    State.BODY: (State.QUEUED, State.FLUSHING, State.LINGERING, State.CLOSED),
+    State.QUEUED: (State.RUNNING, State.CLOSED),
+    State.RUNNING: (State.FLUSHING, State.IDLE, State.HEAD, State.LINGERING, State.CLOSED),
+    State.FLUSHING: (State.IDLE, State.HEAD, State.LINGERING, State.CLOSED),
+    State.LINGERING: (State.CLOSED,),
+    State.CLOSED: (),
 }
-AWAY = (QUEUED, RUNNING)
+# The same, one bit for each state that may follow.
+_FOLLOWING = tuple(sum(1 << state for state in TRANSITIONS[before]) for before in State)
+AWAY = (_QUEUED, _RUNNING)
 
 
 class Connection(Job):
@@ -103,20 +112,20 @@ class Connection(Job):
         self._body_seen = 0  # bytes of the body that its deadline takes into account
         self._lingered = 0  # bytes thrown away
         self.call: Call | None = None
-        self.state = IDLE
+        self.state = _IDLE
         self.deadline = services.loop.now + services.deadlines.head  # by the loop's clock
 
     def __repr__(self) -> str:
         doing = f" {self.call!r}" if self.call else ""
-        return f"<Connection {self._peer.address or 'unix'} fd={self.fd} {self.state.name}{doing}>"
+        return f"<Connection {self._peer.address or 'unix'} fd={self.fd} {State(self.state).name}{doing}>"
 
     @property
     def fd(self) -> int:
         return self._link.fd
 
-    def _enter(self, state: State) -> None:
-        if state not in TRANSITIONS[self.state]:
-            raise RuntimeError(f"{self!r} cannot become {state.name}")
+    def _enter(self, state: int) -> None:
+        if not _FOLLOWING[self.state] & 1 << state:
+            raise RuntimeError(f"{self!r} cannot become {State(state).name}")
         self.state = state
 
     # Called by the loop
@@ -128,15 +137,15 @@ class Connection(Job):
         do but to close.
         """
         state = self.state
-        if state is IDLE and mask == READ:
+        if state == _IDLE and mask == READ:
             self._receive()
-        elif state is FLUSHING:
+        elif state == _FLUSHING:
             self._flush()
-        elif state is LINGERING:
+        elif state == _LINGERING:
             self._discard()
-        elif state in AWAY:
+        elif state in (_QUEUED, _RUNNING):
             self._link.watch(0)  # whatever it is, it has to wait
-        elif state is not CLOSED:
+        elif state != _CLOSED:
             if mask & WRITE:
                 self._output.flush()  # the rest of a 100 Continue
             if mask:
@@ -146,21 +155,21 @@ class Connection(Job):
 
     def expire(self) -> None:
         """The deadline has passed."""
-        if self.state in (HEAD, BODY):
-            self._refuse(408, HEAD_LATE if self.state is HEAD else BODY_LATE)
-        elif self.state is FLUSHING:
+        if self.state in (_HEAD, _BODY):
+            self._refuse(408, HEAD_LATE if self.state == _HEAD else BODY_LATE)
+        elif self.state == _FLUSHING:
             self._reset()
         else:
             self.close()
 
     def park(self) -> None:
         """Let go of what the next request will make anew."""
-        if self.state is IDLE:
+        if self.state == _IDLE:
             self._wire = None
 
     def close(self) -> None:
         """Close the socket. What the client has not taken is lost."""
-        if self.state is CLOSED:
+        if self.state == _CLOSED:
             return
         self._link.watch(0)
         self.abandon()
@@ -174,11 +183,11 @@ class Connection(Job):
         if data is None:
             self._watch_input()
             return
-        if self.state is IDLE:
+        if self.state == _IDLE:
             if not data:
                 self.close()
                 return
-            self._started = time.monotonic()
+            self._started = monotonic()
         wire = self._wire
         if wire is None:
             wire = self._wire = self._services.new_wire()
@@ -187,7 +196,7 @@ class Connection(Job):
             self._read()
         else:
             content = request.body or b""
-            self._dispatch(request, io.BytesIO(content), len(content))
+            self._dispatch(request, BytesIO(content), len(content))
 
     def _read(self) -> None:
         """Read on with what the wire has received: the way of a request that did not come whole."""
@@ -212,18 +221,18 @@ class Connection(Job):
             else:
                 if progress is BODY_MISSING:
                     self._wait_for_body(reader)
-                elif self.state is IDLE:
+                elif self.state == _IDLE:
                     self._wait_for_head()
                 self._watch_input()
 
     def _wait_for_head(self) -> None:
-        self._enter(HEAD)
+        self._enter(_HEAD)
         self.deadline = self._services.loop.now + self._services.deadlines.head
 
     def _wait_for_body(self, reader: RequestReader) -> None:
         deadlines, now = self._services.deadlines, self._services.loop.now
-        if self.state is not BODY:
-            self._enter(BODY)
+        if self.state != _BODY:
+            self._enter(_BODY)
             self.deadline = now + deadlines.body
             self._body_seen = 0
         size = reader.body_size
@@ -243,13 +252,13 @@ class Connection(Job):
         environ = self._environs.make(request, self._peer, body, body_size)
         output.begin()
         self.call = Call(services.gateway, request, environ, Responder(self._wire, request), output)
-        self._enter(QUEUED)
+        self._enter(_QUEUED)
         services.runner.submit(self)
 
     def run(self) -> None:
         """Run the application; called by whoever owns the connection for it."""
         assert self.call is not None
-        self._enter(RUNNING)
+        self._enter(_RUNNING)
         self.call.run()
 
     def resume(self) -> None:
@@ -271,7 +280,7 @@ class Connection(Job):
 
     def abandon(self) -> None:
         """Close the socket and the files, and nothing else."""
-        self._enter(CLOSED)
+        self._enter(_CLOSED)
         self._output.close()
         self._close_reader()
         self._link.close()
@@ -280,7 +289,7 @@ class Connection(Job):
 
     def _begin_flush(self) -> None:
         """The client has to take the rest of the response first."""
-        self._enter(FLUSHING)
+        self._enter(_FLUSHING)
         self.deadline = self._services.loop.now + self._services.deadlines.send
         self._flush()
 
@@ -319,13 +328,12 @@ class Connection(Job):
 
     def _start_next(self, wire: Wire) -> None:
         services = self._services
-        wire.start_next_cycle()
-        if wire.has_more:
-            self._started = time.monotonic()
+        if wire.start_next_cycle():
+            self._started = monotonic()
             self._wait_for_head()
             services.loop.soon(self)
             return
-        self._enter(IDLE)
+        self._enter(_IDLE)
         self.deadline = services.loop.now + services.idle_seconds
         self._link.watch(READ)
 
@@ -364,7 +372,7 @@ class Connection(Job):
         the client has not read yet (RFC 9112 9.6).
         """
         self._link.end()
-        self._enter(LINGERING)
+        self._enter(_LINGERING)
         self.deadline = self._services.loop.now + LINGER_SECONDS
         self._link.watch(READ)
 

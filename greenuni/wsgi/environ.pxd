@@ -15,7 +15,9 @@ cdef class EnvironFactory:
     cdef dict _trusted
     cpdef Peer peer(self, address)
     cdef bint _trusts(self, address) except -1
-    @cython.locals(environ=dict, path=bytes, target=bytes, query=bytes, text=str, method=bytes)
+    @cython.locals(environ=dict, target=bytes, method=bytes)
     cpdef dict make(self, Request request, Peer peer, body, Py_ssize_t body_size)
+    @cython.locals(path=bytes, query=bytes, text=str)
+    cdef _set_target(self, dict environ, Request request, bytes target)
     cdef _below(self, str text)
     cdef _believe(self, dict environ, Request request, Peer peer)

@@ -85,15 +85,11 @@ class EnvironFactory:
         requests have where there is one: replacing is cheaper than adding.
         """
         environ = self._template.copy()
-        path, target, query = request.path, request.target, request.query
-        text = target.decode("latin-1")
-        environ["REQUEST_METHOD"] = request.method.decode("latin-1")
-        environ["RAW_URI"] = environ["REQUEST_URI"] = text
-        if path != target:
-            text = path.decode("latin-1")
-        environ["PATH_INFO"] = text if text != "*" and not self._root_path else self._below(text)
-        if query:
-            environ["QUERY_STRING"] = query.decode("latin-1")
+        method, target = request.method, request.target
+        if method != b"GET":
+            environ["REQUEST_METHOD"] = method.decode("latin-1")
+        if target != b"/":
+            self._set_target(environ, request, target)
         if request.http_version != b"1.1":
             environ["SERVER_PROTOCOL"] = "HTTP/1.0"
         environ["wsgi.input"] = body
@@ -109,6 +105,16 @@ class EnvironFactory:
             del environ["HTTP_TRANSFER_ENCODING"]
             environ["CONTENT_LENGTH"] = str(body_size)
         return environ
+
+    def _set_target(self, environ: Environ, request: Request, target: bytes) -> None:
+        path, query = request.path, request.query
+        text = target.decode("latin-1")
+        environ["RAW_URI"] = environ["REQUEST_URI"] = text
+        if path != target:
+            text = path.decode("latin-1")
+        environ["PATH_INFO"] = text if text != "*" and not self._root_path else self._below(text)
+        if query:
+            environ["QUERY_STRING"] = query.decode("latin-1")
 
     def _below(self, text: str) -> str:
         """The path below ``root_path``."""

@@ -1,5 +1,7 @@
 cimport cython
 
+from greenuni.wsgi.transfer cimport send
+
 cdef class Output:
     cdef int _fd
     cdef object _limits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from greenuni.wsgi.connection import AWAY, HEAD, IDLE, Connection
+from greenuni.wsgi.connection import AWAY, Connection, State
 from greenuni.wsgi.loop import Loop
 
 EVICTED_SHARE = 100  # when full, one in so many connections makes room, at every tick
@@ -44,7 +44,7 @@ class Population:
 
     def evict(self) -> None:
         """Close those that have idled longest: idle clients must not keep new ones out."""
-        idle = [connection for connection in self._connections if connection.state is IDLE]
+        idle = [connection for connection in self._connections if connection.state == State.IDLE]
         idle.sort(key=lambda connection: connection.deadline)
         for connection in idle[: 1 + len(self) // EVICTED_SHARE]:
             connection.close()
@@ -52,7 +52,7 @@ class Population:
     def expire_waiting(self) -> None:
         """Expire those that we have nothing whole of, not even a request head."""
         for connection in list(self._connections):
-            if connection.state in (IDLE, HEAD):
+            if connection.state in (State.IDLE, State.HEAD):
                 self._expire(connection)
 
     def _expire(self, connection: Connection) -> None:

@@ -1,18 +1,14 @@
 from greenuni.wsgi.application cimport Call
-from greenuni.wsgi.loop cimport Handler
-
-cdef class Job(Handler):
-    cdef public Call call
-    cpdef run(self)
-    cpdef resume(self)
-    cpdef abandon(self)
+from greenuni.wsgi.isolation cimport run_in_copy
+from greenuni.wsgi.job cimport Job
 
 cdef class Runner:
     cdef object _seat
     cdef object _slot
     cdef object _begin
+    cdef object _end
     cdef object _context
-    cdef object _retire_at
+    cdef long long _retire_at
     cpdef submit(self, Job job)
     cdef _run(self, Job job)
     cdef _ended(self, int in_flight)

@@ -9,42 +9,24 @@ worker has served enough.
 from __future__ import annotations
 
 import contextvars
-import time
+from time import monotonic
 
 from greenuni.shell import Seat
 from greenuni.wsgi.application import Call, QuickStop
-from greenuni.wsgi.loop import Handler
-
-
-class Job(Handler):
-    """A handler with an application call in it, which moves as a whole to whoever runs it."""
-
-    __slots__ = ("call",)
-
-    call: Call | None
-
-    def run(self) -> None:
-        """Run the application. Raises QuickStop in the main thread, and nothing else."""
-        raise NotImplementedError
-
-    def resume(self) -> None:
-        """Go on, in the loop's thread again."""
-        raise NotImplementedError
-
-    def abandon(self) -> None:
-        """Let go of everything, in any thread: the loop that it came from is gone."""
-        raise NotImplementedError
+from greenuni.wsgi.isolation import run_in_copy
+from greenuni.wsgi.job import Job
 
 
 class Runner:
     """Takes jobs from the loop. Its methods belong to the loop's thread."""
 
-    __slots__ = ("_begin", "_context", "_retire_at", "_seat", "_slot")
+    __slots__ = ("_begin", "_context", "_end", "_retire_at", "_seat", "_slot")
 
     def __init__(self, seat: Seat) -> None:
         self._seat = seat
         self._slot = seat.slot
         self._begin = seat.slot.begin
+        self._end = seat.slot.end
         self._context = contextvars.copy_context()
         self._retire_at = seat.config.max_requests  # 0 when never, or asked already
 
@@ -66,11 +48,11 @@ class Runner:
 
     def _run(self, job: Job) -> None:
         """Run ``job`` in a context of its own."""
-        self._context.copy().run(job.run)
+        run_in_copy(self._context, job)
 
     def _ended(self, in_flight: int) -> None:
         """A call is over, and ``in_flight`` are left."""
-        self._slot.end(in_flight)
+        self._end(in_flight)
         if self._retire_at and self._slot.requests >= self._retire_at:
             self._retire_at = 0
             self._seat.retire("max-requests")
@@ -85,7 +67,7 @@ class InlineRunner(Runner):
         super().__init__(seat)
         self._pulse = seat.pulse
         self._call: Call | None = None
-        self._since = 0.0  # when the call began, by time.monotonic()
+        self._since = 0.0  # when the call began, by monotonic()
 
     def __repr__(self) -> str:
         return f"<InlineRunner{' in the application' * self._pulse.in_app}>"
@@ -94,7 +76,7 @@ class InlineRunner(Runner):
         call = self._call = job.call
         assert call is not None
         request = call.request
-        self._since = time.monotonic()
+        self._since = monotonic()
         self._begin(request.method, request.raw_path, 1, self._since)
         try:
             self._pulse.in_app = True
@@ -114,4 +96,4 @@ class InlineRunner(Runner):
 
 def describe(call: Call, since: float) -> str:
     """``GET /path, 1.2 s``: a call that began at that ``time.monotonic()``."""
-    return f"{call.title}, {time.monotonic() - since:.1f} s"
+    return f"{call.title}, {monotonic() - since:.1f} s"

@@ -19,9 +19,10 @@ from greenuni.wsgi.application import Gateway, QuickStop
 from greenuni.wsgi.connection import Connection
 from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.errorstream import ErrorStream
+from greenuni.wsgi.job import Job
 from greenuni.wsgi.loop import Loop
 from greenuni.wsgi.population import Population
-from greenuni.wsgi.runner import InlineRunner, Job
+from greenuni.wsgi.runner import InlineRunner
 from greenuni.wsgi.services import Services
 from greenuni.wsgi.signals import Order, SignalHandlers
 from greenuni.wsgi.threads import ThreadRunner

@@ -1,3 +1,4 @@
+from greenuni.http.connection cimport Connection as Wire
 from greenuni.wsgi.application cimport Gateway
 from greenuni.wsgi.loop cimport Loop
 from greenuni.wsgi.runner cimport Runner
@@ -16,4 +17,4 @@ cdef class Services:
     cdef object _config
     cdef object _limits
     cdef object _engine
-    cpdef new_wire(self)
+    cpdef Wire new_wire(self)

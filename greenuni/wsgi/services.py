@@ -8,8 +8,8 @@ from typing import Any
 
 from greenuni.config import Config
 from greenuni.deadlines import Deadlines
-from greenuni.http import Connection as Wire
 from greenuni.http import Limits
+from greenuni.http.connection import Connection as Wire
 from greenuni.http.engine import choose_engine
 from greenuni.observe import AccessLog, Exchange
 from greenuni.wsgi.application import Call, Gateway

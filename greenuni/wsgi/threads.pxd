@@ -1,5 +1,6 @@
+from greenuni.wsgi.job cimport Job
 from greenuni.wsgi.loop cimport Loop
-from greenuni.wsgi.runner cimport Job, Runner
+from greenuni.wsgi.runner cimport Runner
 
 cdef class ThreadRunner(Runner):
     cdef Loop _loop

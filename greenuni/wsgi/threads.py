@@ -30,8 +30,9 @@ import time
 
 from greenuni.poller import wait_readable
 from greenuni.shell import Seat
+from greenuni.wsgi.job import Job
 from greenuni.wsgi.loop import Loop
-from greenuni.wsgi.runner import Job, Runner, describe
+from greenuni.wsgi.runner import Runner, describe
 from greenuni.wsgi.wakeup import Mailbox, Wakeup
 
 PATIENCE = 0.002  # seconds; a call that lasts for it or twice of it loses the loop

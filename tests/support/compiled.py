@@ -30,8 +30,10 @@ def maybe_complaint(package: Path = ROOT / "greenuni") -> str | None:
 
 def sources_in(package: Path) -> list[Path]:
     """What setup.py compiles."""
-    found = [path.with_suffix(".py") for path in package.rglob("*.pxd")]
-    return [path for path in found if path.exists()] + list(package.rglob("*.pyx"))
+    found = {path.with_suffix(".py") for path in package.rglob("*.pxd")}
+    in_cython = set(package.rglob("*.pyx"))
+    found = {path for path in found if path.exists() and path.with_suffix(".pyx") not in in_cython}
+    return sorted(found | in_cython)
 
 
 def binary_of(source: Path) -> Path:

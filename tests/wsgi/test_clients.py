@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from greenuni.clock import Clock
 from tests.support.server import wait_until
 from tests.wsgi.harness import (
     GET,
@@ -336,7 +337,7 @@ with serving(hello, worker_connections=2000) as shell:
     assert int(done.stdout) < 3000
 
 
-class FaultyClock:
+class FaultyClock(Clock):
     """A clock that is out of order; a refusal asks it, and what a failed application is answered."""
 
     def date(self) -> bytes:

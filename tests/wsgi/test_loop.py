@@ -17,9 +17,10 @@ from greenuni.testing import fake_seat
 from greenuni.wsgi import loop as loop_module
 from greenuni.wsgi.application import Call, Gateway, QuickStop
 from greenuni.wsgi.connection import TRANSITIONS, State
+from greenuni.wsgi.job import Job
 from greenuni.wsgi.loop import Handler, Loop
 from greenuni.wsgi.output import Output, OutputDisk, OutputLimits
-from greenuni.wsgi.runner import InlineRunner, Job
+from greenuni.wsgi.runner import InlineRunner
 from greenuni.wsgi.wakeup import Mailbox, Wakeup
 from tests.wsgi.harness import GET, no_descriptor_leaks
 

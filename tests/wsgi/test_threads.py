@@ -18,9 +18,9 @@ from greenuni.poller import READ
 from greenuni.shell import Interface
 from greenuni.testing import fake_seat
 from greenuni.wsgi.application import Call, Gateway
+from greenuni.wsgi.job import Job
 from greenuni.wsgi.loop import Handler, Loop
 from greenuni.wsgi.output import Output, OutputDisk, OutputLimits
-from greenuni.wsgi.runner import Job
 from greenuni.wsgi.threads import QUICK, ThreadRunner
 from greenuni.wsgi.wakeup import Mailbox, Wakeup
 from tests.support.server import wait_until

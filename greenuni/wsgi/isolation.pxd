@@ -1,0 +1,3 @@
+from greenuni.wsgi.job cimport Job
+
+cpdef run_in_copy(context, Job job)

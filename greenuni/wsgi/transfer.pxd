@@ -1,0 +1,2 @@
+cpdef maybe_receive(int fd)
+cpdef Py_ssize_t send(int fd, data) except -1

@@ -16,11 +16,36 @@ from typing import Any
 from greenuni.asgi.interfaces import Scope
 from greenuni.asgi.service import Service
 from greenuni.http import TrustedProxies
+from greenuni.http.events import Headers
+from greenuni.http.proxy import is_forwarded
 from greenuni.http.request import Request
 
 HTTP_SPEC_VERSION = "2.3"
 
 _METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")}
+
+# The keys in the order in which they are documented, and what most requests have there. A copy of it
+# costs less than a dict that grows key by key.
+_TEMPLATE: dict[str, Any] = dict.fromkeys(
+    (
+        "type",
+        "asgi",
+        "http_version",
+        "server",
+        "client",
+        "scheme",
+        "method",
+        "root_path",
+        "path",
+        "raw_path",
+        "query_string",
+        "headers",
+        "state",
+        "extensions",
+    )
+)
+_TEMPLATE.update(type="http", http_version="1.1", scheme="http")
+_ASGI = {"version": "3.0", "spec_version": HTTP_SPEC_VERSION}
 
 Address = tuple[str, int]
 ServerAddress = tuple[str, int | None]  # a path and None for a UNIX socket
@@ -51,7 +76,7 @@ def accepts_trailers(request: Request) -> bool:
     """Whether the response may have a trailer section (RFC 9110 6.5.1, 10.1.4)."""
     if request.http_version != b"1.1":
         return False
-    for name, value in request.headers:
+    for name, value in request.fields.pairs():
         if name == b"te":
             for member in value.lower().split(b","):
                 if member.strip(b" \t") == b"trailers":
@@ -64,40 +89,40 @@ def build_scope(request: Request, peer: Peer, service: Service) -> Scope:
 
     The lifespan state is copied one level deep, as the lifespan specification wants it.
     """
-    client, scheme = peer.client, "http"
-    if peer.is_trusted:
-        client, scheme = _resolve(request, peer, service.proxies)
-    return {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": HTTP_SPEC_VERSION},
-        "http_version": "1.1" if request.http_version == b"1.1" else "1.0",
-        "server": peer.server,
-        "client": client,
-        "scheme": scheme,
-        "method": _METHODS.get(request.method) or request.method.decode("ascii"),
-        "root_path": service.root_path,
-        # Not UTF-8 is not an error: the bytes are in raw_path for whoever cares.
-        "path": request.path.decode("utf-8", "replace"),
-        "raw_path": request.raw_path,
-        "query_string": request.query,
-        "headers": list(request.headers),
-        "state": dict(service.state),
-        "extensions": _extensions(request),
-    }
+    headers = request.fields.pairs()
+    is_current = request.http_version == b"1.1"
+    scope = _TEMPLATE.copy()
+    scope["asgi"] = _ASGI.copy()
+    if not is_current:
+        scope["http_version"] = "1.0"
+    scope["server"] = peer.server
+    scope["client"] = peer.client
+    if peer.is_trusted and is_forwarded(headers):
+        scope["client"], scope["scheme"] = _resolve(headers, peer, service.proxies)
+    scope["method"] = _METHODS.get(request.method) or request.method.decode("ascii")
+    scope["root_path"] = service.root_path
+    # Not UTF-8 is not an error: the bytes are in raw_path for whoever cares.
+    scope["path"] = request.path.decode("utf-8", "replace")
+    scope["raw_path"] = request.raw_path
+    scope["query_string"] = request.query
+    scope["headers"] = headers.copy()
+    scope["state"] = service.state.copy()
+    scope["extensions"] = _extensions(request, is_current)
+    return scope
 
 
-def _resolve(request: Request, peer: Peer, proxies: TrustedProxies) -> tuple[Address | None, str]:
+def _resolve(headers: Headers, peer: Peer, proxies: TrustedProxies) -> tuple[Address | None, str]:
     """The client's address and scheme, as the proxy tells them; nobody tells its port: 0."""
     address = peer.client[0] if peer.client else None
-    resolved, scheme = proxies.resolve(address, "http", request.headers)
+    resolved, scheme = proxies.resolve(address, "http", headers)
     if resolved == address or resolved is None:
         return peer.client, scheme
     return (resolved, 0), scheme
 
 
-def _extensions(request: Request) -> dict[str, dict[str, Any]]:
+def _extensions(request: Request, is_current: bool) -> dict[str, dict[str, Any]]:
     """What works for this request, and nothing else."""
-    if request.http_version != b"1.1":
+    if not is_current:
         return {"http.response.pathsend": {}}
     extensions: dict[str, dict[str, Any]] = {
         "http.response.early_hint": {},

@@ -19,7 +19,7 @@ cdef class Service:
     cdef readonly object app
     cdef readonly object runtime
     cdef readonly object context
-    cdef readonly object state
+    cdef readonly dict state
     cdef readonly object access
     cdef readonly str root_path
     cdef readonly Clock clock

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import anyio
@@ -76,7 +76,7 @@ class Service:
         app: App,
         runtime: Runtime,
         context: contextvars.Context,
-        state: Mapping[str, Any],
+        state: dict[str, Any],
     ) -> None:
         config = seat.config
         self.seat = seat

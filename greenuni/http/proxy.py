@@ -9,10 +9,20 @@ from collections.abc import Sequence
 # each costs a look at the list.
 HOPS_MAXIMUM = 32
 
+_FORWARDED_FOR = b"x-forwarded-for"
+_FORWARDED_PROTO = b"x-forwarded-proto"
 _SCHEMES = {b"http": "http", b"https": "https"}
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def is_forwarded(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether a proxy, or whoever it is, tells anything that `TrustedProxies.resolve` reads."""
+    for name, _ in headers:  # noqa: SIM110 - a generator would cost more than most requests' fields
+        if name in (_FORWARDED_FOR, _FORWARDED_PROTO):
+            return True
+    return False
 
 
 class TrustedProxies:
@@ -62,9 +72,9 @@ class TrustedProxies:
         forwarded_for: list[bytes] = []
         forwarded_proto = b""
         for name, value in headers:
-            if name == b"x-forwarded-for":
+            if name == _FORWARDED_FOR:
                 forwarded_for.append(value)
-            elif name == b"x-forwarded-proto":
+            elif name == _FORWARDED_PROTO:
                 forwarded_proto = value
         if forwarded_for:
             peer = self._walk(peer, b",".join(forwarded_for))

@@ -8,8 +8,6 @@ task group.
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import Any
@@ -18,53 +16,10 @@ import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
+from greenuni.asgi.aio import AsyncioRuntime
 from greenuni.asgi.interfaces import Cancellable, Runtime, Waiting
 
 Run = Coroutine[Any, Any, None]
-
-# Without an eager start each request would cost one more turn through the loop's queue.
-_CAN_START_EAGERLY = sys.version_info >= (3, 12)
-_TASKS_TAKE_CONTEXT = sys.version_info >= (3, 11)
-
-_Task: Callable[..., asyncio.Task[None]] = asyncio.Task  # its signature depends on the version
-
-
-class AsyncioRuntime:
-    """asyncio and uvloop."""
-
-    cancelled: type[BaseException] = asyncio.CancelledError
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-
-    def watch(self, fd: int, callback: Callable[[], object]) -> None:
-        self._loop.add_reader(fd, callback)
-
-    def unwatch(self, fd: int) -> None:
-        self._loop.remove_reader(fd)
-
-    def spawn(self, context: Context, run: Run) -> Cancellable:
-        # A context can be entered once at a time. Copying it takes constant time, and lets a request
-        # be started from within another one.
-        context = context.copy()
-        loop = self._loop
-        if not _TASKS_TAKE_CONTEXT or loop.get_task_factory() is not None:
-            return context.run(loop.create_task, run)
-        if _CAN_START_EAGERLY:
-            return _Task(run, loop=loop, context=context, eager_start=True)
-        return _Task(run, loop=loop, context=context)
-
-    def new_waiting(self) -> Waiting:
-        return asyncio.Event()
-
-    def call_soon(self, callback: Callable[[], object]) -> object:
-        return self._loop.call_soon(callback)
-
-    def call_soon_threadsafe(self, callback: Callable[[], object]) -> object:
-        return self._loop.call_soon_threadsafe(callback)
-
-    def checkpoint(self) -> Awaitable[None]:
-        return asyncio.sleep(0)
 
 
 class TrioRuntime:

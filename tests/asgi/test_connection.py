@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from greenuni.asgi.accept import Acceptor
+from greenuni.asgi.aio import AsyncioRuntime
 from greenuni.asgi.clocks import ReadClock, SendClock
 from greenuni.asgi.connection import (
     LINGER_SECONDS,
@@ -21,7 +22,6 @@ from greenuni.asgi.connection import (
     Phase,
 )
 from greenuni.asgi.inbox import HIGH_WATER
-from greenuni.asgi.runtime import AsyncioRuntime
 from greenuni.asgi.scope import Peer
 from greenuni.asgi.sendfile import FileToSend
 from greenuni.asgi.service import Service

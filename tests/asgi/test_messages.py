@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from greenuni.asgi.aio import AsyncioRuntime
 from greenuni.asgi.channel import Channel
 from greenuni.asgi.inbox import Inbox
 from greenuni.asgi.reply import EXPECTED, STAGE_NAMES, Reply, Stage, UnexpectedMessage
-from greenuni.asgi.runtime import AsyncioRuntime
 from greenuni.asgi.service import Service
 from greenuni.http import Connection as Wire
 from greenuni.http import Limits, Request

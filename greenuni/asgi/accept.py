@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from greenuni.asgi.connection import Connection
 from greenuni.asgi.scope import Peer, ServerAddress
 from greenuni.asgi.service import Service
-from greenuni.asgi.transport import Sockets, SocketTransport
+from greenuni.asgi.transport import Pollable, Sockets, SocketTransport
 from greenuni.http import TrustedProxies
 from greenuni.poller import LISTEN
 from greenuni.sockets import Accepting, RawSocket
@@ -65,7 +65,7 @@ class Gate(enum.Enum):
     EXHAUSTED = "exhausted"  # until the next tick
 
 
-class Door:
+class Door(Pollable):
     """One listening socket, and who comes in through it."""
 
     def __init__(

@@ -1,4 +1,13 @@
-cdef class Channel:
+cdef class TransportUser:
+    cpdef connection_made(self, transport)
+    cpdef data_received(self, bytes data)
+    cpdef bint eof_received(self) except -1
+    cpdef connection_lost(self, error)
+    cpdef pause_writing(self)
+    cpdef resume_writing(self)
+
+
+cdef class Channel(TransportUser):
     cdef readonly bint write_paused
 
     cpdef write(self, list parts)

@@ -1,12 +1,43 @@
-"""What a call of the application asks of the connection that its request came on."""
+"""What others ask of a connection: the transport below it, and the application's calls above.
+
+Classes and no protocols, so that compiled code calls their methods directly. A compiled class has one
+base, so the second is built on the first.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 from greenuni.asgi.interfaces import Waiting
 
 
-class Channel:
-    """See the module. A class and no protocol, so that compiled code calls its methods directly."""
+class TransportUser:
+    """What a transport calls; asyncio.Protocol has the full meaning of each."""
+
+    __slots__ = ()
+
+    def connection_made(self, transport: Any) -> None:
+        raise NotImplementedError
+
+    def data_received(self, data: bytes) -> None:
+        raise NotImplementedError
+
+    def eof_received(self) -> bool:
+        """True keeps the writing side open; otherwise the transport closes itself."""
+        raise NotImplementedError
+
+    def connection_lost(self, error: Exception | None) -> None:
+        raise NotImplementedError
+
+    def pause_writing(self) -> None:
+        raise NotImplementedError
+
+    def resume_writing(self) -> None:
+        raise NotImplementedError
+
+
+class Channel(TransportUser):
+    """What a call of the application asks of the connection that its request came on."""
 
     __slots__ = ("write_paused",)
 

@@ -28,11 +28,6 @@ cdef class Connection(Channel):
     cdef bint _has_eof
     cdef bint _is_reading_paused
 
-    @cython.locals(request=Request)
-    cpdef data_received(self, bytes data)
-    cpdef bint eof_received(self) except -1
-    cpdef pause_writing(self)
-    cpdef resume_writing(self)
     cdef bint _is_closed(self)
     cdef _begin_head(self, double now)
     cdef _advance(self)

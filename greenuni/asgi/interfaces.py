@@ -2,8 +2,8 @@
 
 A connection stands between a *transport* below and a *cycle* above. The transport side is the part
 of asyncio's documented Protocol and Transport pair that HTTP needs; what implements it is
-``transport.SocketTransport``, in tests ``greenuni.testing.MemoryTransport``. What the cycle asks of the
-connection is `channel.Channel`.
+``transport.SocketTransport``, in tests ``greenuni.testing.MemoryTransport``. What the transport tells
+the connection is `channel.TransportUser`, what the cycle asks of it is `channel.Channel`.
 """
 
 from __future__ import annotations
@@ -43,23 +43,6 @@ class Transport(Protocol):
 
     def abort(self) -> None:
         """Close without flushing, and by a reset; ``connection_lost`` follows."""
-
-
-class TransportUser(Protocol):
-    """What a transport calls; asyncio.Protocol has the full meaning of each."""
-
-    def connection_made(self, transport: Any) -> None: ...
-
-    def data_received(self, data: bytes) -> None: ...
-
-    def eof_received(self) -> bool:
-        """True keeps the writing side open; otherwise the transport closes itself."""
-
-    def connection_lost(self, error: Exception | None) -> None: ...
-
-    def pause_writing(self) -> None: ...
-
-    def resume_writing(self) -> None: ...
 
 
 class Waiting(Protocol):

@@ -1,8 +1,13 @@
 cimport cython
+from greenuni.asgi.channel cimport TransportUser
 
 cdef int _READ, _WRITE
 cdef int _OPEN, _FINISHING, _FINISHED, _CLOSING, _CLOSED, _LOST
 cdef int _READING, _PAUSED, _AT_EOF
+
+
+cdef class Pollable:
+    cpdef ready(self, int mask)
 
 
 @cython.final
@@ -13,6 +18,8 @@ cdef class Sockets:
     cdef readonly dict _watched
     cdef list _unsettled
 
+    @cython.locals(watched=dict, pollable=Pollable, mask=int)
+    cpdef turn(self)
     cpdef watch(self, int fd, int before, int mask, pollable)
     cdef settle_soon(self, SocketTransport transport)
     @cython.locals(transport=SocketTransport)
@@ -20,10 +27,10 @@ cdef class Sockets:
 
 
 @cython.final
-cdef class SocketTransport:
+cdef class SocketTransport(Pollable):
     cdef Sockets _sockets
     cdef object _socket
-    cdef object _user
+    cdef TransportUser _user
     cdef object _error
     cdef object _backlog
     cdef Py_ssize_t _buffered
@@ -33,7 +40,6 @@ cdef class SocketTransport:
     cdef int _watched
     cdef bint _is_full
 
-    cpdef ready(self, int mask)
     cdef settle(self)
     cdef _fail(self)
     cdef _read(self)

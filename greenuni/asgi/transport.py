@@ -23,9 +23,8 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
-from typing import Protocol
 
-from greenuni.asgi.interfaces import TransportUser
+from greenuni.asgi.channel import TransportUser
 from greenuni.poller import READ, WRITE, new_poller
 from greenuni.sockets import RawSocket
 
@@ -60,11 +59,14 @@ _PAUSED = 1
 _AT_EOF = 2  # or of no interest any more
 
 
-class Pollable(Protocol):
-    """What `Sockets` tells of readiness."""
+class Pollable:
+    """What `Sockets` tells of readiness. A class, so that compiled code calls its method directly."""
+
+    __slots__ = ()
 
     def ready(self, mask: int) -> None:
         """One turn; ``mask`` may tell of an error or a hang-up, too. Must not raise."""
+        raise NotImplementedError
 
 
 class Sockets:
@@ -93,7 +95,7 @@ class Sockets:
         """Serve the sockets that are ready, each once."""
         watched = self._watched
         for fd, mask in self._poller.poll(0, BATCH):
-            pollable = watched.get(fd)
+            pollable: Pollable | None = watched.get(fd)
             # One may have been closed by another of this batch. Should its number be in use again
             # already, the new one finds nothing to read.
             if pollable is not None:
@@ -125,7 +127,7 @@ class Sockets:
         self._poller.close()
 
 
-class SocketTransport:
+class SocketTransport(Pollable):
     """One connected, non-blocking socket: `interfaces.Transport`. Owns the socket."""
 
     __slots__ = (

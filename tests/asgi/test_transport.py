@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from greenuni.asgi.channel import TransportUser
 from greenuni.asgi.transport import (
     BATCH,
     HIGH_WATER,
@@ -21,7 +22,7 @@ from greenuni.asgi.transport import (
 LOG = logging.getLogger("greenuni.error")
 
 
-class Diary:
+class Diary(TransportUser):
     """A transport's user that writes down what it is told."""
 
     def __init__(self, *, keeps_open: bool = False) -> None:

@@ -26,6 +26,7 @@ SHELL = {
     "poller",
     "shell",
     "sockets",
+    "transfer",
 }
 # room -> rooms it may import. A room is a module or a folder right under greenuni/.
 ALLOWED: dict[str, set[str]] = {
@@ -34,6 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "clock": set(),
     "poller": set(),
     "sockets": set(),
+    "transfer": set(),
     "config": {"build", "errors"},
     "observe": {"config", "errors", "clock"},
     "shell": {"config", "observe"},

@@ -86,10 +86,10 @@ class Call:
         started_at: float,
     ) -> None:
         self.service = service
+        self._request = request
         self.channel = channel
         self.reply = Reply(service, wire, request)
-        self.inbox = Inbox(channel, service.runtime, request.body)
-        self._request = request
+        self.inbox = Inbox(channel, self.service.runtime, self._request.body)
         self._peer = peer
         self._started_at = started_at  # monotonic seconds, first byte of the request
         self._client = _PRESENT

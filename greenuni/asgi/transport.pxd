@@ -1,5 +1,6 @@
 cimport cython
 from greenuni.asgi.channel cimport TransportUser
+from greenuni.transfer cimport maybe_receive, send
 
 cdef int _READ, _WRITE
 cdef int _OPEN, _FINISHING, _FINISHED, _CLOSING, _CLOSED, _LOST

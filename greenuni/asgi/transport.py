@@ -27,8 +27,7 @@ from itertools import islice
 from greenuni.asgi.channel import TransportUser
 from greenuni.poller import READ, WRITE, new_poller
 from greenuni.sockets import RawSocket
-
-READ_SIZE = 65536
+from greenuni.transfer import maybe_receive, send
 
 # Sockets served in one turn, at most. Then the tasks that they started run, so that the first of many
 # who ask at once is not answered only when all of them have been read.
@@ -199,20 +198,20 @@ class SocketTransport(Pollable):
 
     def _read(self) -> None:
         try:
-            data = self._socket.recv(READ_SIZE)
-        except BlockingIOError:
-            self._watch()
-        except OSError as error:
+            data = maybe_receive(self._fd)
+        except ConnectionError as error:
             self._end(error)
+            return
+        if data is None:
+            self._watch()
+        elif data:
+            self._user.data_received(data)
         else:
-            if data:
-                self._user.data_received(data)
+            self._reading = _AT_EOF
+            if not self._user.eof_received():
+                self.close()
             else:
-                self._reading = _AT_EOF
-                if not self._user.eof_received():
-                    self.close()
-                else:
-                    self._watch()
+                self._watch()
 
     def pause_reading(self) -> None:
         if self._reading == _READING:
@@ -249,8 +248,6 @@ class SocketTransport(Pollable):
         if not self._backlog:
             try:
                 sent = self._send(parts)
-            except BlockingIOError:
-                pass
             except OSError as error:
                 self._end(error)
                 return
@@ -261,7 +258,13 @@ class SocketTransport(Pollable):
             self._keep(parts, sent)
 
     def _send(self, parts: list[bytes]) -> int:
-        return self._socket.send(parts[0]) if len(parts) == 1 else self._socket.sendmsg(parts)
+        """How many bytes the socket took, 0 when it takes none now. Raises OSError."""
+        if len(parts) == 1:
+            return send(self._fd, parts[0])
+        try:
+            return self._socket.sendmsg(parts)
+        except BlockingIOError:
+            return 0
 
     def _keep(self, parts: list[bytes], sent: int) -> None:
         """Buffer what is behind the first ``sent`` bytes."""

@@ -9,7 +9,7 @@ from greenuni.wsgi.job cimport Job
 from greenuni.wsgi.link cimport Link
 from greenuni.wsgi.output cimport Output
 from greenuni.wsgi.services cimport Services
-from greenuni.wsgi.transfer cimport maybe_receive
+from greenuni.transfer cimport maybe_receive
 
 cdef int _IDLE, _HEAD, _BODY, _QUEUED, _RUNNING, _FLUSHING, _LINGERING, _CLOSED
 cdef tuple _FOLLOWING

@@ -20,6 +20,7 @@ from greenuni.http.request import Request
 from greenuni.http.responder import Responder
 from greenuni.poller import READ, WRITE
 from greenuni.sockets import RawSocket
+from greenuni.transfer import maybe_receive
 from greenuni.wsgi.application import COMPLETE, DISCONNECTED, Call
 from greenuni.wsgi.body import SpoolError
 from greenuni.wsgi.environ import EnvironFactory, SocketName
@@ -28,7 +29,6 @@ from greenuni.wsgi.link import Link
 from greenuni.wsgi.output import Output, SourceTruncated
 from greenuni.wsgi.reader import BODY_MISSING, CLIENT_GONE, WHOLE, RequestReader
 from greenuni.wsgi.services import Services
-from greenuni.wsgi.transfer import maybe_receive
 
 LINGER_SECONDS = 2.0
 LINGER_LIMIT = 256 * 1024  # bytes thrown away while lingering

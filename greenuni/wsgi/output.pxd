@@ -1,6 +1,6 @@
 cimport cython
 
-from greenuni.wsgi.transfer cimport send
+from greenuni.transfer cimport send
 
 cdef class Output:
     cdef int _fd

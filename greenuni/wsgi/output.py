@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from greenuni.poller import wait_writable
-from greenuni.wsgi.transfer import send
+from greenuni.transfer import send
 
 FAST_READER = 64 * 1024 * 1024  # bytes a second
 JOIN_LIMIT = 16 * 1024  # below this, copying parts together is cheaper than a gathering write

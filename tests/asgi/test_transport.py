@@ -14,10 +14,10 @@ from greenuni.asgi.transport import (
     BATCH,
     HIGH_WATER,
     LOW_WATER,
-    READ_SIZE,
     Sockets,
     SocketTransport,
 )
+from greenuni.transfer import RECEIVE_SIZE
 
 LOG = logging.getLogger("greenuni.error")
 
@@ -279,10 +279,10 @@ def test_reading_pauses_at_once(loop: Loop) -> None:
 def test_a_batch_reads_each_connection_once(loop: Loop) -> None:
     diary = Diary()
     far = loop.connect(diary)
-    far.sendall(b"x" * (READ_SIZE + 1))
+    far.sendall(b"x" * (RECEIVE_SIZE + 1))
     loop.turn()
-    assert len(diary.data) <= READ_SIZE
-    while len(diary.data) <= READ_SIZE:
+    assert len(diary.data) <= RECEIVE_SIZE
+    while len(diary.data) <= RECEIVE_SIZE:
         loop.turn()
 
 

@@ -18,6 +18,8 @@ def maybe_receive(fd: int) -> bytes | None:
         return os.read(fd, RECEIVE_SIZE)
     except BlockingIOError:
         return None
+    except ConnectionError:
+        raise
     except OSError as error:  # a route that went away, say
         raise ConnectionError(str(error)) from error
 
@@ -28,5 +30,7 @@ def send(fd: int, data: bytes | bytearray) -> int:
         return os.write(fd, data)
     except BlockingIOError:
         return 0
+    except ConnectionError:
+        raise
     except OSError as error:
         raise ConnectionError(str(error)) from error

@@ -50,4 +50,5 @@ cdef Py_ssize_t _send(int fd, const char *data, Py_ssize_t size) except -1:
 
 cdef _error():
     number = errno
-    return ConnectionError(f"[Errno {number}] {strerror(number).decode()}")
+    error = OSError(number, strerror(number).decode())  # of the class that stands for the number
+    return error if isinstance(error, ConnectionError) else ConnectionError(str(error))

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from greenuni.wsgi import transfer as installed
+from greenuni import transfer as installed
 
 
 def from_source() -> ModuleType:

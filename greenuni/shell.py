@@ -25,6 +25,7 @@ from typing import Any, Protocol
 
 from greenuni.config import Config
 from greenuni.observe import AccessLog
+from greenuni.siblings import Siblings
 
 TICK = 1.0  # seconds between the turns of a loop that has nothing to do
 QUICK_STOP_BUDGET = 1.5  # seconds a worker may still take after INT or QUIT, lifespan included
@@ -111,4 +112,5 @@ class Seat:
     drain_budget: Callable[[], float]  # seconds, at the moment a drain begins
     reopen_logs: Callable[[], None]
     in_flight: Callable[[], list[str]] = list  # set by the shell: lines for the stuck-worker dump
+    siblings: Siblings | None = None  # who accepts from the same listeners, if anybody does
     loop: str = ""  # set by a shell that runs on an event loop, before it is ready: which one

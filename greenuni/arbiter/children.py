@@ -17,6 +17,7 @@ from greenuni.arbiter.events import Died, Event, Said
 from greenuni.arbiter.exits import Exit, OomCounter, find_oom_file
 from greenuni.arbiter.messages import Decoder, MessageError
 from greenuni.arbiter.scoreboard import Board, BoardSlot, Reading
+from greenuni.siblings import Siblings
 
 READ_SIZE = 65536
 
@@ -26,6 +27,7 @@ class Birth:
     """What a forked child owns of the arbiter's side: see `Inherited`."""
 
     slot: BoardSlot
+    siblings: Siblings
     channel: int
     lifeline: int
 
@@ -111,7 +113,7 @@ class Children:
         if pid == 0:
             os.close(reader)
             self._leave_to_child()
-            return Birth(slot, writer, self._lifeline)
+            return Birth(slot, self._board.census.siblings(slot.index), writer, self._lifeline)
         os.close(writer)
         os.set_blocking(reader, False)
         child = Child(serial, pid, reader, slot.index)

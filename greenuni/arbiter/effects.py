@@ -109,6 +109,7 @@ class Effects:
                 application=self._application,
                 logs=self._logs,
                 slot=birth.slot,
+                siblings=birth.siblings,
                 channel=birth.channel,
                 lifeline=birth.lifeline,
                 arbiter_pid=self._pid,

@@ -9,6 +9,7 @@ from greenuni.arbiter.scoreboard import BoardSlot
 from greenuni.config import Config
 from greenuni.observe import Logs
 from greenuni.shell import Application
+from greenuni.siblings import Siblings
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Inherited:
     application: Application | None
     logs: Logs
     slot: BoardSlot
+    siblings: Siblings
     channel: int  # descriptor, write end of the message pipe
     lifeline: int  # descriptor, read end: EOF says that the arbiter is gone
     arbiter_pid: int

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from greenuni.arbiter.slot import SLOT_SIZE, WHOLE
 from greenuni.shell import WorkerState
+from greenuni.siblings import Census
 
 try:
     from greenuni.arbiter.fastslot import BoardSlot
@@ -43,6 +44,7 @@ class Board:
         self._memory = mmap.mmap(-1, capacity * SLOT_SIZE)
         self._free = list(range(capacity - 1, -1, -1))
         self._capacity = capacity
+        self.census = Census(capacity)
 
     def take(self) -> BoardSlot:
         """A cleared slot. Raises ``OSError`` (ENOSPC) when all are taken."""
@@ -51,12 +53,14 @@ class Board:
         index = self._free.pop()
         start = index * SLOT_SIZE
         self._memory[start : start + SLOT_SIZE] = bytes(SLOT_SIZE)
+        self.census.leave(index)
         slot = BoardSlot(self._memory, index)
         slot.set_state(WorkerState.BOOTING)
         return slot
 
     def give_back(self, index: int) -> None:
         """The worker of this slot has ended."""
+        self.census.leave(index)
         self._free.append(index)
 
     def read(self, index: int) -> Reading:

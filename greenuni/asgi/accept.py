@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import enum
 import errno
-import os
 import socket
 from collections.abc import Callable, Sequence
 
@@ -50,10 +49,6 @@ _WILDCARDS = ("0.0.0.0", "::")
 
 # Connections that a worker without siblings accepts in one turn, at most.
 MAX_BURST = 16
-
-
-# How often the processor is offered to siblings after a connection has been accepted.
-YIELDS = 3
 
 
 class Gate(enum.Enum):
@@ -118,7 +113,8 @@ class Acceptor:
         self._service = service
         self._sockets = sockets
         self._doors = [Door(listener, service.proxies, self._knock) for listener in listeners]
-        self._max_burst = MAX_BURST if service.seat.config.workers == 1 else 1
+        self._siblings = service.seat.siblings
+        self._max_burst = MAX_BURST if self._siblings is None else 1
         self._gate = Gate.CLOSED
         self._has_complained = False
 
@@ -127,6 +123,7 @@ class Acceptor:
 
     def start(self) -> None:
         self._open()
+        self.tick()
 
     def stop(self, *, sweep: bool) -> None:
         """Close the listeners; with ``sweep``, first take what the kernel has accepted for us.
@@ -134,6 +131,8 @@ class Acceptor:
         Otherwise the clients in the queue would be reset when the last worker closes it.
         """
         self._shut(Gate.CLOSED)
+        if self._siblings is not None:
+            self._siblings.leave()
         for door in self._doors:
             while sweep and self._service.population.has_room() and self._accept(door):
                 pass
@@ -141,6 +140,8 @@ class Acceptor:
 
     def tick(self) -> None:
         """Once a second: try again after a shortage, and after connections have been idle."""
+        if self._siblings is not None and self._gate is not Gate.CLOSED:
+            self._siblings.note(len(self._service.population.connections))
         if self._gate is Gate.EXHAUSTED:
             self._open()
         elif self._gate is Gate.FULL:
@@ -170,6 +171,8 @@ class Acceptor:
             self._shut(Gate.FULL)
             population.make_room()
             return
+        if self._siblings is not None:
+            self._siblings.come_first(len(population.connections))
         wanted = door.burst
         accepted = 0
         while accepted < wanted and population.has_room() and self._accept(door):
@@ -177,23 +180,18 @@ class Acceptor:
         # Looking for one more than there is costs as much as half a connection, so a worker that
         # has found fewer than it looked for begins again with one.
         door.burst = min(wanted * 2, self._max_burst) if accepted == wanted else 1
-        if accepted and self._max_burst == 1:
-            self._let_siblings_come_first(door)
+        if accepted and self._siblings is not None:
+            self._go_to_the_end(door)
 
-    def _let_siblings_come_first(self, door: Door) -> None:
-        """Go to the end of the line, and let those before us take theirs.
+    def _go_to_the_end(self, door: Door) -> None:
+        """The kernel wakes those that listen in the order in which they were registered.
 
-        The kernel wakes those that listen in the order in which they were registered. The first of
-        them would have every connection that comes alone; in a burst, the first to run would turn,
-        and accept, until its share of time is over. Offered once, the scheduler often refuses;
-        where nobody waits for the processor, it costs a microsecond.
+        The first of them would have every connection that comes alone.
         """
         if self._gate is Gate.OPEN:
             fd = door.listener.fileno()
             self._sockets.watch(fd, LISTEN, 0, door)
             self._sockets.watch(fd, 0, LISTEN, door)
-        for _ in range(YIELDS):
-            os.sched_yield()
 
     def _accept(self, door: Door) -> bool:
         """Accept one connection; False if there was none."""

@@ -141,6 +141,7 @@ class Life:
             retire=lambda reason: self._channel.send(Retiring(reason)),
             drain_budget=self._drain_budget,
             reopen_logs=self._reopen_logs,
+            siblings=self._inherited.siblings if self._config.workers > 1 else None,
         )
         self._dump.in_flight = lambda: seat.in_flight()  # the shell sets it later
         return seat

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import socket
 from collections.abc import Callable
 
 from greenuni.poller import LISTEN
+from greenuni.siblings import Siblings
 from greenuni.sockets import Accepting, RawSocket
 from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.loop import Handler, Loop
@@ -33,12 +33,13 @@ class Acceptor(Handler):
         "_accepted",
         "_accepting",
         "_environs",
-        "_has_siblings",
+        "_held",
         "_is_listening",
         "_listener",
         "_log",
         "_loop",
         "_paused_until",
+        "_siblings",
         "_silent_until",
     )
 
@@ -49,15 +50,18 @@ class Acceptor(Handler):
         environs: EnvironFactory,
         accepted: Accepted,
         log: logging.Logger,
-        has_siblings: bool,
+        siblings: Siblings | None,
+        held: Callable[[], int],
     ) -> None:
+        """``held`` counts the connections of this worker."""
         self._loop = loop
         self._listener = listener
         self._accepting = Accepting(listener)
         self._environs = environs
         self._accepted = accepted
         self._log = log
-        self._has_siblings = has_siblings
+        self._siblings = siblings
+        self._held = held
         self._is_listening = False
         self._paused_until = 0.0  # by the loop's clock; 0 when the last accept was good
         self._silent_until = 0.0  # likewise; a log line a minute says enough
@@ -89,6 +93,8 @@ class Acceptor(Handler):
         self._is_listening = wanted
 
     def on_event(self, mask: int) -> None:
+        if self._siblings is not None:
+            self._siblings.come_first(self._held())
         try:
             sock, address = self._accepting.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -97,20 +103,15 @@ class Acceptor(Handler):
             self._pause(error)
             return
         self._paused_until = 0.0
-        if self._has_siblings:
-            self._let_siblings_come_first()
+        if self._siblings is not None:
+            self._go_to_the_end()
         self._accepted(sock, address, self._environs)
 
-    def _let_siblings_come_first(self) -> None:
-        """Go to the end of the line.
-
-        The kernel wakes the one that has been in line longest of those that wait. Without this it is
-        always the same one that is woken, and in a burst the one that runs already takes all.
-        """
+    def _go_to_the_end(self) -> None:
+        """The kernel wakes the one that has been in line longest, which would always be the same."""
         fd = self._listener.fileno()
         self._loop.poller.unregister(fd)
         self._loop.poller.register(fd, LISTEN)
-        os.sched_yield()
 
     def _pause(self, error: OSError) -> None:
         now = self._loop.now

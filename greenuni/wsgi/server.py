@@ -93,7 +93,8 @@ class Server:
                 EnvironFactory(seat.config, listener.getsockname(), errors),
                 self._accepted,
                 seat.log,
-                has_siblings=seat.config.workers > 1,
+                seat.siblings,
+                held=self._connections.__len__,
             )
             for listener in seat.listeners
         ]
@@ -173,6 +174,8 @@ class Server:
         budget = self._seat.drain_budget()
         self._drain = Drain(since + min(DRAIN_IDLE_SECONDS, budget), since + budget)
         self._seat.slot.set_state(WorkerState.DRAINING)
+        if self._seat.siblings is not None:
+            self._seat.siblings.leave()
         self._loop.tick_interval = min(DRAIN_TICK, self._loop.tick_interval)
         self._loop.tick_soon()
 
@@ -210,7 +213,10 @@ class Server:
         self._connections.check_deadlines()
         if self._drain is not None:
             self._drain_further(self._drain)
-        elif self._is_full:
+            return
+        if self._seat.siblings is not None:
+            self._seat.siblings.note(len(self._connections))
+        if self._is_full:
             self._connections.evict()
 
     @property

@@ -42,7 +42,7 @@ cdef class Responder:
     cpdef list passthrough(self, long long count)
     @cython.locals(parts=list, count=Py_ssize_t)
     cdef list _send(self, bytes chunk, bint is_last, bytes trailers)
-    @cython.locals(fields=ResponseFields, head=list, persistent=bint)
+    @cython.locals(fields=ResponseFields, framing_line=bytes, end=bytes, persistent=bint)
     cdef list _begin(self, length)
     @cython.locals(fields=ResponseFields)
     cdef bytes _own_lines(self)

@@ -143,7 +143,7 @@ class Responder:
         self._trailers = trailers
         self._seen = 0
         self.status = status
-        self.wants_body = status not in WITHOUT_CONTENT and self._request.method != b"HEAD"
+        self.wants_body = self._request.method != b"HEAD" and status not in WITHOUT_CONTENT
         self.state = STARTED
 
     def send(self, chunk: bytes, more: bool = False) -> list[bytes]:
@@ -192,8 +192,9 @@ class Responder:
         self._require_started()
         count = len(chunk)
         self._count(count, is_last)
-        parts: list[bytes] = []
-        if self.state is STARTED:
+        if self.state is not STARTED:
+            parts: list[bytes] = []
+        else:
             parts = self._begin(count if is_last else None)
             if count > SMALL:
                 parts = [b"".join(parts)]
@@ -219,15 +220,12 @@ class Responder:
         framing = self._framing = self._choose_framing(length is not None, fields.content_length)
         persistent = self._connection.response_started(self._close or framing is CLOSE)
         self.state = HEAD_SENT
-        head = [self._line, fields.lines, self._own_lines()]
         if framing is CHUNKED:
-            head.append(b"Transfer-Encoding: chunked\r\n")
+            framing_line = b"Transfer-Encoding: chunked\r\n"
         else:
-            announced = self._announced_length(length)
-            if announced is not None:
-                head.append(_length_line(announced))
-        head.append(b"\r\n" if persistent else b"Connection: close\r\n\r\n")
-        return head
+            framing_line = _length_line(self._announced_length(length))
+        end = b"\r\n" if persistent else b"Connection: close\r\n\r\n"
+        return [self._line, fields.lines, self._own_lines(), framing_line, end]
 
     def _own_lines(self) -> bytes:
         """Date and Server, but for what the application gave."""
@@ -294,7 +292,7 @@ class Responder:
             raise LocalProtocolError(f"nothing can be sent: the response is {self.state.value}")
 
     def _require_no_head_sent(self) -> None:
-        if self.head_sent:
+        if self.state is not PENDING and self.state is not STARTED:
             raise LocalProtocolError("the head of the response has already been sent")
 
 
@@ -305,7 +303,9 @@ def _status_line(status: int, reason: bytes) -> bytes:
     return known[1]
 
 
-def _length_line(length: int) -> bytes:
+def _length_line(length: int | None) -> bytes:
+    if length is None:
+        return b""
     line = _length_lines.get(length)
     if line is None:
         line = length_line(length)

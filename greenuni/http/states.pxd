@@ -2,6 +2,8 @@ cdef class Step:
     cdef readonly str name
     cdef dict ours
     cdef dict theirs
+    cdef object from_ours
+    cdef object to_ours
     cdef bint is_last
 
 
@@ -11,6 +13,7 @@ cdef class Sides:
     cdef bint persistent
 
     cpdef advance(self, Step step)
+    cdef _advance_ours(self, Step step)
     cpdef disable_persistence(self)
     cpdef next_cycle(self)
     cdef _settle(self)

@@ -40,7 +40,7 @@ IDLE, SEND_RESPONSE, SEND_BODY, DONE, MUST_CLOSE, CLOSED, ERROR = State
 class Step:
     """What happened, and where either side goes from where it is."""
 
-    __slots__ = ("is_last", "name", "ours", "theirs")
+    __slots__ = ("from_ours", "is_last", "name", "ours", "theirs", "to_ours")
 
     def __init__(
         self,
@@ -52,6 +52,9 @@ class Step:
         self.name = name
         self.ours = dict(ours)
         self.theirs = dict(theirs)
+        # Where our side nearly always is: most steps start from one state.
+        self.from_ours = next(iter(ours), None)
+        self.to_ours = next(iter(ours.values()), IDLE)
         self.is_last = is_last  # the connection does not persist after it
 
     def __repr__(self) -> str:
@@ -97,16 +100,22 @@ class Sides:
 
     def advance(self, step: Step) -> None:
         """Both sides get on by ``step``. Raises LocalProtocolError where it is illegal."""
-        ours = step.ours.get(self.our_state)
-        if ours is not None:
-            self.our_state = ours
+        if self.our_state is step.from_ours:
+            self.our_state = step.to_ours
         elif step.ours:
-            raise LocalProtocolError(f"{step.name} cannot be sent now: {self!r}")
-        self.their_state = step.theirs.get(self.their_state, self.their_state)
+            self._advance_ours(step)
+        if step.theirs:
+            self.their_state = step.theirs.get(self.their_state, self.their_state)
         if step.is_last:
             self.persistent = False
         if not self.persistent:
             self._settle()
+
+    def _advance_ours(self, step: Step) -> None:
+        ours = step.ours.get(self.our_state)
+        if ours is None:
+            raise LocalProtocolError(f"{step.name} cannot be sent now: {self!r}")
+        self.our_state = ours
 
     def disable_persistence(self) -> None:
         """This cycle is the last one."""

@@ -12,7 +12,7 @@ from greenuni.wsgi.services cimport Services
 from greenuni.transfer cimport maybe_receive
 
 cdef int _IDLE, _HEAD, _BODY, _QUEUED, _RUNNING, _FLUSHING, _LINGERING, _CLOSED
-cdef tuple _FOLLOWING
+cdef int[8] _FOLLOWING
 
 @cython.final
 cdef class Connection(Job):

@@ -108,7 +108,7 @@ class Connection(Job):
         self._output = Output(self._link.fd, services.output_limits, services.output_disk)
         self._wire: Wire | None = None  # thousands idle without one
         self._reader: RequestReader | None = None  # of a request that did not come whole
-        self._started = 0.0  # when the request began, by time.monotonic()
+        self._started = 0.0  # when the request began, by time.monotonic(), for the access log
         self._body_seen = 0  # bytes of the body that its deadline takes into account
         self._lingered = 0  # bytes thrown away
         self.call: Call | None = None
@@ -187,7 +187,8 @@ class Connection(Job):
             if not data:
                 self.close()
                 return
-            self._started = monotonic()
+            if self._services.access is not None:
+                self._started = monotonic()
         wire = self._wire
         if wire is None:
             wire = self._wire = self._services.new_wire()
@@ -196,7 +197,7 @@ class Connection(Job):
             self._read()
         else:
             content = request.body or b""
-            self._dispatch(request, BytesIO(content), len(content))
+            self._dispatch(request, BytesIO(content) if content else BytesIO(), len(content))
 
     def _read(self) -> None:
         """Read on with what the wire has received: the way of a request that did not come whole."""

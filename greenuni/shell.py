@@ -25,6 +25,7 @@ from typing import Any, Protocol
 
 from greenuni.config import Config
 from greenuni.observe import AccessLog
+from greenuni.pulse import Pulse
 from greenuni.siblings import Siblings
 
 TICK = 1.0  # seconds between the turns of a loop that has nothing to do
@@ -83,17 +84,6 @@ class Slot(Protocol):
     @property
     def requests(self) -> int:
         """Requests ended so far by this worker."""
-
-
-@dataclass
-class Pulse:
-    """Lets a watching thread beat while the main thread is inside a WSGI application.
-
-    A long request is not a dead worker. With one application thread the shell sets ``in_app``
-    around the call; the watcher beats for the worker as long as it is true.
-    """
-
-    in_app: bool = False
 
 
 @dataclass

@@ -18,7 +18,8 @@ from typing import Any
 
 from greenuni.config import Config
 from greenuni.observe import AccessLog
-from greenuni.shell import Application, Interface, Pulse, Seat, WorkerState
+from greenuni.pulse import Pulse
+from greenuni.shell import Application, Interface, Seat, WorkerState
 
 
 class FakeSlot:

@@ -1,8 +1,3 @@
-cimport cython
-
-
-@cython.no_gc
-@cython.freelist(16)
 cdef class ResponseFields:
     cdef readonly bytes lines
     cdef readonly object content_length

@@ -35,8 +35,6 @@ _STATUS_LINES = {
     % (status, _NEW_PHRASES.get(status, status.phrase).encode("ascii"))
     for status in HTTPStatus
 }
-# RFC 9110 15.3.5, 15.3.6, 15.4.5
-WITHOUT_CONTENT = frozenset((204, 205, 304))
 
 
 class Framing(enum.Enum):

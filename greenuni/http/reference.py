@@ -49,3 +49,7 @@ class Engine:
     def write_fields(self, headers: Iterable[Field], text: bool) -> ResponseFields:
         """The fields of a response, judged and rendered. Raises LocalProtocolError."""
         return judge_fields(headers, text)
+
+    def join(self, parts: list[bytes]) -> bytes:
+        """``parts`` as one."""
+        return b"".join(parts)

@@ -1,6 +1,3 @@
-cimport cython
-
-
 cdef class Fields:
     cdef list _pairs
 
@@ -8,7 +5,6 @@ cdef class Fields:
     cpdef add_variables(self, dict environ, names)
 
 
-@cython.freelist(16)
 cdef class Request:
     cdef readonly bytes method
     cdef readonly bytes target

@@ -10,7 +10,6 @@ cdef dict _length_lines
 cdef list _last_own
 
 
-@cython.freelist(16)
 cdef class Responder:
     cdef Connection _connection
     cdef Request _request

@@ -20,7 +20,6 @@ from greenuni.http.framing import (
     EMPTY,
     LENGTH,
     SERVER_LINE,
-    WITHOUT_CONTENT,
     Framing,
     date_line,
     length_line,
@@ -143,7 +142,8 @@ class Responder:
         self._trailers = trailers
         self._seen = 0
         self.status = status
-        self.wants_body = self._request.method != b"HEAD" and status not in WITHOUT_CONTENT
+        # RFC 9110 15.3.5, 15.3.6, 15.4.5
+        self.wants_body = self._request.method != b"HEAD" and self.status not in (204, 205, 304)
         self.state = STARTED
 
     def send(self, chunk: bytes, more: bool = False) -> list[bytes]:
@@ -208,7 +208,9 @@ class Responder:
             if self._framing is CHUNKED:
                 parts.append(b"0\r\n%s\r\n" % trailers)
             self._finish()
-        return [b"".join(parts)] if parts and count <= SMALL else parts
+        if parts and count <= SMALL:
+            return [self._connection.engine.join(parts)]
+        return parts
 
     def _begin(self, length: int | None) -> list[bytes]:
         """The lines of the head, now that it must be known how the content will end.

@@ -13,7 +13,8 @@ import signal
 import threading
 from collections.abc import Callable
 
-from greenuni.shell import Pulse, Slot
+from greenuni.pulse import Pulse
+from greenuni.shell import Slot
 
 ORPHAN_PATIENCE = 1.5  # seconds from the arbiter's end to ours at the latest
 ORPHAN_STATUS = 1

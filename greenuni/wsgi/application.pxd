@@ -14,7 +14,6 @@ cdef class Gateway:
     cdef public Clock clock
 
 @cython.final
-@cython.freelist(16)
 cdef class Call:
     cdef Gateway _gateway
     cdef readonly Request request

@@ -1,3 +1,4 @@
+from greenuni.pulse cimport Pulse
 from greenuni.wsgi.application cimport Call
 from greenuni.wsgi.isolation cimport run_in_copy
 from greenuni.wsgi.job cimport Job
@@ -15,5 +16,5 @@ cdef class Runner:
 
 cdef class InlineRunner(Runner):
     cdef Call _call
-    cdef object _pulse
+    cdef Pulse _pulse
     cdef double _since

@@ -1,0 +1,2 @@
+cdef class Pulse:
+    cdef public bint in_app

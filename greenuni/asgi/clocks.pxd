@@ -1,5 +1,7 @@
 cimport cython
 
+cdef double _NEVER
+
 
 @cython.final
 @cython.no_gc

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import math
+from math import inf
 
 from greenuni.deadlines import Deadlines
+
+_NEVER = inf
 
 
 class ReadClock:
@@ -18,8 +20,8 @@ class ReadClock:
 
     def __init__(self, deadlines: Deadlines) -> None:
         self._deadlines = deadlines
-        self._paused_at = math.inf  # infinite while the clock runs
-        self.deadline = math.inf
+        self._paused_at = _NEVER  # infinite while the clock runs
+        self.deadline = _NEVER
 
     def __repr__(self) -> str:
         return f"<ReadClock deadline={self.deadline}>"
@@ -35,7 +37,7 @@ class ReadClock:
 
     def stop(self) -> None:
         """It is not the client that we wait for."""
-        self.deadline = math.inf
+        self.deadline = _NEVER
 
     def body_received(self, count: int, now: float) -> None:
         self.deadline = self._deadlines.after_body_bytes(self.deadline, count, now)
@@ -44,12 +46,12 @@ class ReadClock:
         self._paused_at = now
 
     def resume(self, now: float) -> None:
-        if self._paused_at != math.inf:
+        if self._paused_at != _NEVER:
             self.deadline += now - self._paused_at
-            self._paused_at = math.inf
+            self._paused_at = _NEVER
 
     def has_passed(self, now: float) -> bool:
-        return now >= self.deadline and self._paused_at == math.inf
+        return now >= self.deadline and self._paused_at == _NEVER
 
 
 class SendClock:
@@ -61,7 +63,7 @@ class SendClock:
         self._timeout = timeout
         self._written = 0  # bytes given to the transport
         self._taken = 0  # of them, bytes that had left it when last looked
-        self._deadline = math.inf  # infinite while nothing is stuck
+        self._deadline = _NEVER  # infinite while nothing is stuck
 
     def __repr__(self) -> str:
         return f"<SendClock written={self._written} deadline={self._deadline}>"
@@ -72,10 +74,10 @@ class SendClock:
     def has_passed(self, buffered: int, now: float) -> bool:
         """Call with the bytes that the transport holds. True when they are the same for too long."""
         if not buffered:
-            self._deadline = math.inf
+            self._deadline = _NEVER
             return False
         taken = self._written - buffered
-        if taken != self._taken or self._deadline == math.inf:
+        if taken != self._taken or self._deadline == _NEVER:
             self._taken = taken
             self._deadline = now + self._timeout
             return False

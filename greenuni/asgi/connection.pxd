@@ -7,6 +7,7 @@ from greenuni.asgi.service cimport Service
 from greenuni.http.connection cimport Connection as Wire
 from greenuni.http.request cimport Request
 
+cdef double _NEVER
 cdef int _IDLE, _HEAD, _STARTING, _BODY, _ANSWER, _HELD, _DISCARD, _LINGER, _CLOSED
 
 

@@ -23,7 +23,7 @@ when too much of a body, or too many pipelined requests, wait.
 from __future__ import annotations
 
 import enum
-import math
+from math import inf
 from time import monotonic
 
 from greenuni.asgi.call import SHUTTING_DOWN, Call
@@ -44,6 +44,8 @@ from greenuni.http import (
 )
 from greenuni.http.connection import Connection as Wire
 from greenuni.http.request import Request
+
+_NEVER = inf
 
 # Bytes of pipelined requests that may wait behind the one being answered.
 PIPELINE_LIMIT = 65536
@@ -110,7 +112,7 @@ class Connection(Channel):
         self._send_clock = SendClock(service.deadlines.send)
         self._is_reading_paused = False
         self._writable: Waiting | None = None  # made when a cycle has to wait
-        self.idle_since = math.inf  # monotonic seconds, as the tick saw it; infinite when in use
+        self.idle_since = _NEVER  # monotonic seconds, as the tick saw it; infinite when in use
         self.write_paused = False
 
     def __repr__(self) -> str:
@@ -188,7 +190,7 @@ class Connection(Channel):
     def _begin_head(self, now: float) -> None:
         self._phase = _HEAD
         self._request_at = now
-        self.idle_since = math.inf
+        self.idle_since = _NEVER
         if self._service.is_draining:
             self._read_clock.wait(now + DRAIN_IDLE)
         else:
@@ -241,7 +243,7 @@ class Connection(Channel):
         self._phase = _STARTING
         self._read_clock.stop()
         self._request_at = monotonic()
-        self.idle_since = math.inf
+        self.idle_since = _NEVER
         self._start_cycle(request)
         if self._phase != _STARTING:
             return
@@ -418,7 +420,7 @@ class Connection(Channel):
         if self._send_clock.has_passed(buffered, now):
             self._service.seat.log.info("%s: does not read its response", self._peer.name)
             self.abort()
-        elif self._phase == _IDLE and self.idle_since == math.inf:
+        elif self._phase == _IDLE and self.idle_since == _NEVER:
             self._start_idle_clock(now)
         elif self._read_clock.has_passed(now) and not (buffered and self._phase == _IDLE):
             self._time_out()

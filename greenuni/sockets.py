@@ -1,4 +1,4 @@
-"""Accepting a connection at its cheapest, for both shells."""
+"""Accepting a connection as a socket object at its cheapest, for the ASGI shell."""
 
 from __future__ import annotations
 

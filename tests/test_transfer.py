@@ -1,9 +1,10 @@
-"""Reading and writing by descriptor: in Python and, where it was built, in C, with the same answers."""
+"""Sockets by their descriptors: in Python and, where it was built, in C, with the same answers."""
 
 from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,47 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 Pair = tuple[socket.socket, socket.socket]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("family", "own"),
+    [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"), (socket.AF_UNIX, "")],
+    ids=["IPv4", "IPv6", "unix"],
+)
+def test_who_is_accepted(
+    transfer: ModuleType, family: socket.AddressFamily, own: str, tmp_path: Path
+) -> None:
+    with socket.socket(family) as listener, socket.socket(family) as client:
+        address = str(tmp_path / "listener") if family is socket.AF_UNIX else (own, 0)
+        try:
+            listener.bind(address)
+        except OSError as error:
+            pytest.skip(f"no such network here: {error}")
+        listener.listen()
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            transfer.accept(listener)
+        client.connect(listener.getsockname())
+        fd, peer = transfer.accept(listener)
+        try:
+            assert peer == client.getsockname()
+            assert not os.get_blocking(fd)
+            assert not os.get_inheritable(fd)
+        finally:
+            transfer.close(fd)
+        assert client.recv(1) == b""
+
+
+@BOTH
+def test_what_cannot_be_accepted(transfer: ModuleType) -> None:
+    with socket.socket() as not_listening, pytest.raises(OSError, match="Errno 22"):
+        transfer.accept(not_listening)
+
+
+@BOTH
+def test_nobody_needs_the_error_of_a_close(transfer: ModuleType) -> None:
+    transfer.close(-1)
 
 
 @BOTH

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from greenuni.poller import LISTEN
 from greenuni.siblings import Siblings
-from greenuni.sockets import Accepting, RawSocket
+from greenuni.transfer import accept
 from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.loop import Handler, Loop
 
@@ -23,7 +23,7 @@ _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE_SECONDS = 1.0
 LOG_SECONDS = 60.0
 
-Accepted = Callable[[RawSocket, SocketName, EnvironFactory], None]
+Accepted = Callable[[int, SocketName, EnvironFactory], None]
 
 
 class Acceptor(Handler):
@@ -31,7 +31,6 @@ class Acceptor(Handler):
 
     __slots__ = (
         "_accepted",
-        "_accepting",
         "_environs",
         "_held",
         "_is_listening",
@@ -56,7 +55,6 @@ class Acceptor(Handler):
         """``held`` counts the connections of this worker."""
         self._loop = loop
         self._listener = listener
-        self._accepting = Accepting(listener)
         self._environs = environs
         self._accepted = accepted
         self._log = log
@@ -96,7 +94,7 @@ class Acceptor(Handler):
         if self._siblings is not None:
             self._siblings.come_first(self._held())
         try:
-            sock, address = self._accepting.accept()
+            fd, address = accept(self._listener)
         except (BlockingIOError, ConnectionAbortedError):
             return  # a sibling was faster, or the client has gone
         except OSError as error:
@@ -105,7 +103,7 @@ class Acceptor(Handler):
         self._paused_until = 0.0
         if self._siblings is not None:
             self._go_to_the_end()
-        self._accepted(sock, address, self._environs)
+        self._accepted(fd, address, self._environs)
 
     def _go_to_the_end(self) -> None:
         """The kernel wakes the one that has been in line longest, which would always be the same."""

@@ -19,7 +19,6 @@ from greenuni.http.connection import Connection as Wire
 from greenuni.http.request import Request
 from greenuni.http.responder import Responder
 from greenuni.poller import READ, WRITE
-from greenuni.sockets import RawSocket
 from greenuni.transfer import maybe_receive
 from greenuni.wsgi.application import COMPLETE, DISCONNECTED, Call
 from greenuni.wsgi.body import SpoolError
@@ -97,15 +96,16 @@ class Connection(Job):
     def __init__(
         self,
         services: Services,
-        sock: RawSocket,
+        fd: int,
         address: SocketName,
         environs: EnvironFactory,
     ) -> None:
         self._services = services
-        self._link = Link(sock, services.loop.poller)
         self._environs = environs
-        self._peer = environs.peer(address)
-        self._output = Output(self._link.fd, services.output_limits, services.output_disk)
+        shared = self._services  # of known type, as the argument is not
+        self._link = Link(fd, shared.loop.poller)
+        self._peer = self._environs.peer(address)
+        self._output = Output(self._link.fd, shared.output_limits, shared.output_disk)
         self._wire: Wire | None = None  # thousands idle without one
         self._reader: RequestReader | None = None  # of a request that did not come whole
         self._started = 0.0  # when the request began, by time.monotonic(), for the access log
@@ -113,7 +113,7 @@ class Connection(Job):
         self._lingered = 0  # bytes thrown away
         self.call: Call | None = None
         self.state = _IDLE
-        self.deadline = services.loop.now + services.deadlines.head  # by the loop's clock
+        self.deadline = shared.loop.now + shared.deadlines.head  # by the loop's clock
 
     def __repr__(self) -> str:
         doing = f" {self.call!r}" if self.call else ""

@@ -1,5 +1,7 @@
+from greenuni.transfer cimport close
+
 cdef class Link:
-    cdef object _sock
+    cdef bint _is_open
     cdef object _poller
     cdef int _watched
     cdef readonly int fd

@@ -7,25 +7,26 @@ used for a thousand is registered once.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 
 from greenuni.poller import Poller
-from greenuni.sockets import RawSocket
+from greenuni.transfer import close
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 
 class Link:
-    """A non-blocking socket and what the poller watches it for."""
+    """The descriptor of a non-blocking socket and what the poller watches it for."""
 
-    __slots__ = ("_poller", "_sock", "_watched", "fd")
+    __slots__ = ("_is_open", "_poller", "_watched", "fd")
 
-    def __init__(self, sock: RawSocket, poller: Poller) -> None:
-        self._sock = sock
+    def __init__(self, fd: int, poller: Poller) -> None:
         self._poller = poller
         self._watched = 0
-        self.fd = sock.fileno()
+        self._is_open = True
+        self.fd = fd  # stays what it was when it is closed
 
     def __repr__(self) -> str:
         return f"<Link {self.fd} watched={self._watched}>"
@@ -45,14 +46,22 @@ class Link:
     def end(self) -> None:
         """Say that nothing more will come from us. Raises ConnectionError."""
         try:
-            self._sock.shutdown(socket.SHUT_WR)
+            with self._socket() as sock:
+                sock.shutdown(socket.SHUT_WR)
         except OSError as error:
             raise ConnectionError(str(error)) from error
 
     def reset_on_close(self) -> None:
         """Let the client get an error instead of an end."""
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        with self._socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+    def _socket(self) -> socket.socket:
+        """The same socket as an object, which most connections never need; to be closed at once."""
+        return socket.socket(fileno=os.dup(self.fd))
 
     def close(self) -> None:
         """Close the socket, in whatever thread; ``watch(0)`` comes before if there is a loop."""
-        self._sock.close()
+        if self._is_open:
+            self._is_open = False
+            close(self.fd)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from greenuni.poller import READ
 from greenuni.shell import Seat, WorkerState, beat_interval
-from greenuni.sockets import RawSocket
 from greenuni.wsgi.acceptor import Acceptor
 from greenuni.wsgi.application import Gateway, QuickStop
 from greenuni.wsgi.connection import Connection
@@ -47,6 +46,8 @@ class Server:
         self._seat = seat
         self._orders: deque[tuple[Order, float]] = deque()
         self._drain: Drain | None = None
+        self._room = seat.config.worker_connections
+        self._callers = seat.config.threads
         self._wakeup = Wakeup(self._on_wake)
         self._returns: Mailbox[Job] = Mailbox(self._wakeup)
         self._loop = Loop(
@@ -186,19 +187,18 @@ class Server:
 
         Otherwise new connections are left to siblings, and wait for whoever has time first.
         """
-        config = self._seat.config
         has_room = (
             self._drain is None
-            and len(self._connections) < config.worker_connections
-            and self._runner.running < config.threads
+            and len(self._connections) < self._room
+            and self._runner.running < self._callers
         )
         for acceptor in self._acceptors:
             acceptor.listen(has_room)
         if self._drain is not None and not self._connections:
             self._loop.stop()
 
-    def _accepted(self, sock: RawSocket, address: SocketName, environs: EnvironFactory) -> None:
-        connection = Connection(self._services, sock, address, environs)
+    def _accepted(self, fd: int, address: SocketName, environs: EnvironFactory) -> None:
+        connection = Connection(self._services, fd, address, environs)
         self._connections.add(connection)
         try:
             connection.on_event(READ)  # its first bytes are often there already
@@ -221,7 +221,7 @@ class Server:
 
     @property
     def _is_full(self) -> bool:
-        return len(self._connections) >= self._seat.config.worker_connections or any(
+        return len(self._connections) >= self._room or any(
             acceptor.is_exhausted for acceptor in self._acceptors
         )
 

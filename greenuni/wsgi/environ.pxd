@@ -13,6 +13,7 @@ cdef class EnvironFactory:
     cdef str _root_path
     cdef dict _template
     cdef dict _trusted
+    @cython.locals(port=cython.int)
     cpdef Peer peer(self, address)
     cdef bint _trusts(self, address) except -1
     @cython.locals(environ=dict, target=bytes, method=bytes)

@@ -66,7 +66,8 @@ class EnvironFactory:
     def peer(self, address: SocketName) -> Peer:
         """The peer that ``accept()`` gave this address of."""
         if type(address) is tuple and len(address) >= 2:
-            return Peer(address[0], str(address[1]), self._trusts(address[0]))
+            host, port = address[0], address[1]
+            return Peer(host, f"{port}", self._trusts(host))
         return Peer(None, "", self._trusts(None))
 
     def _trusts(self, address: str | None) -> bool:

@@ -72,6 +72,10 @@ class InlineRunner(Runner):
     def __repr__(self) -> str:
         return f"<InlineRunner{' in the application' * self._pulse.in_app}>"
 
+    @property
+    def running(self) -> int:
+        return 0 if self._call is None else 1
+
     def submit(self, job: Job) -> None:
         call = self._call = job.call
         assert call is not None

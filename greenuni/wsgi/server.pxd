@@ -1,0 +1,18 @@
+from greenuni.wsgi.loop cimport Loop
+from greenuni.wsgi.runner cimport Runner
+from greenuni.wsgi.services cimport Services
+
+cdef class Server:
+    cdef object _seat
+    cdef object _orders
+    cdef object _drain
+    cdef object _wakeup
+    cdef object _returns
+    cdef readonly Loop _loop
+    cdef readonly object _connections
+    cdef object _threads
+    cdef Runner _runner
+    cdef readonly Services _services
+    cdef readonly list _acceptors
+    cdef Py_ssize_t _room
+    cdef Py_ssize_t _callers

@@ -35,7 +35,7 @@ test: $(VENV)/.has-test build ## run every test
 	$(TEST) $(PYTEST)
 
 test-pure: $(VENV)/.has-test ## run what the compiled modules do from their Python sources
-	GREENUNI_PURE=1 $(TEST) tests/http tests/wsgi tests/asgi tests/corpus tests/arbiter/test_scoreboard.py $(PYTEST)
+	GREENUNI_PURE=1 $(TEST) tests/http tests/wsgi tests/asgi tests/system/test_corpus.py tests/arbiter/test_scoreboard.py $(PYTEST)
 
 fuzz-minute: $(VENV)/.has-test build ## compare what is compiled with its sources and h11, on new random examples
 	$(BIN)/python -m tests.fuzz.minute $(or $(SECONDS),60)

@@ -148,9 +148,11 @@ class Server:
 
 
 def _clean_environment() -> dict[str, str]:
-    """The environment less what would change a server's settings."""
+    """The environment less what would change a server's settings; a pure test has pure servers."""
     unwanted = ("GREENUNI_", "GUNICORN_", "WEB_CONCURRENCY", "PORT", "FORWARDED_ALLOW_IPS")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
+    kept = {
+        k: v for k, v in os.environ.items() if k == "GREENUNI_PURE" or not k.startswith(unwanted)
+    }
     return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 

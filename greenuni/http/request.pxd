@@ -1,6 +1,3 @@
-cimport cython
-
-
 cdef class Fields:
     cdef list _pairs
 
@@ -25,5 +22,4 @@ cdef class Request:
     cdef readonly Fields fields
 
     cpdef add_variables(self, dict environ, names)
-    @cython.locals(begin=Py_ssize_t)
     cpdef find_body(self, bytes data)

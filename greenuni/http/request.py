@@ -133,8 +133,8 @@ class Request:
             return
         end = self.size + (self.content_length or 0)
         if len(data) >= end:
-            begin, self.size = self.size, end
-            self.body = data[begin : self.size]
+            self.body = data[self.size : end]
+            self.size = end
 
     def __repr__(self) -> str:
         method, target = self.method.decode("ascii"), self.target.decode("ascii")

@@ -68,7 +68,6 @@ def test_a_broken_reader_is_found(module: str, name: str, value: Any) -> None:
     [
         ("fields", "CONTROL", re.compile(rb"[\r\n]")),
         ("fields", "LENGTH", re.compile(rb"\+?[0-9]+")),
-        ("responder", "WITHOUT_CONTENT", frozenset((204, 304))),
         ("responder", "SMALL", 16385),
     ],
 )

@@ -27,7 +27,6 @@ SHELL = {
     "pulse",
     "shell",
     "siblings",
-    "sockets",
     "transfer",
 }
 # room -> rooms it may import. A room is a module or a folder right under greenuni/.
@@ -38,7 +37,6 @@ ALLOWED: dict[str, set[str]] = {
     "poller": set(),
     "pulse": set(),
     "siblings": set(),
-    "sockets": set(),
     "transfer": set(),
     "config": {"build", "errors"},
     "observe": {"config", "errors", "clock"},

@@ -20,10 +20,10 @@ from collections.abc import Callable, Sequence
 from greenuni.asgi.connection import Connection
 from greenuni.asgi.scope import Peer, ServerAddress
 from greenuni.asgi.service import Service
-from greenuni.asgi.transport import Pollable, Sockets, SocketTransport
+from greenuni.asgi.transport import Pollable, RawSocket, Sockets, SocketTransport
 from greenuni.http import TrustedProxies
 from greenuni.poller import LISTEN
-from greenuni.sockets import Accepting, RawSocket
+from greenuni.transfer import accept
 
 # The process or the machine has run out of something.
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
@@ -72,7 +72,8 @@ class Door(Pollable):
         """``knock`` is called when somebody may be there to be accepted."""
         self.listener = listener
         self.burst = 1  # connections to look for in the next turn, if this worker is alone
-        self._accepting = Accepting(listener)
+        # Plain numbers, looked up once: a listener makes an enum member of each when it is asked.
+        self._kind = (int(listener.family), int(listener.type), listener.proto)
         self._trusts = proxies.trusts
         self._knock = knock
         self._server = _local_address(listener)
@@ -88,7 +89,8 @@ class Door(Pollable):
 
     def accept(self) -> tuple[RawSocket, Peer]:
         """Raises OSError."""
-        accepted, address = self._accepting.accept()
+        fd, address = accept(self.listener)
+        accepted = RawSocket(*self._kind, fileno=fd)
         if self.listener.family == socket.AF_UNIX:
             return accepted, Peer(None, self._server, self._trusts(None))
         server = self._server

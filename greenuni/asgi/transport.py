@@ -26,7 +26,6 @@ from itertools import islice
 
 from greenuni.asgi.channel import TransportUser
 from greenuni.poller import READ, WRITE, new_poller
-from greenuni.sockets import RawSocket
 from greenuni.transfer import maybe_receive, send
 
 # Sockets served in one turn, at most. Then the tasks that they started run, so that the first of many
@@ -36,6 +35,10 @@ BATCH = 16
 # The water marks of asyncio's transports: writing pauses above one and resumes at the other.
 HIGH_WATER = 65536
 LOW_WATER = 16384
+
+# What socket.socket is made of: with the methods that matter, and without the layer that costs as much
+# as a system call to make.
+RawSocket = socket.SocketType
 
 _PARTS = 64  # pieces of the backlog given to the kernel at a time; it takes 1024 at most
 

@@ -31,8 +31,7 @@ from greenuni.http.request import Request
 
 SMALL = 16 * 1024  # octets of a chunk up to which it is copied behind its head, for one write
 
-
-LENGTHS_LIMIT = 1024
+LENGTHS_LIMIT = 1024  # of lengths whose lines are kept
 
 # Lines that were written before, because most responses are like others.
 _status_lines: dict[int, tuple[bytes, bytes]] = {}  # the last reason by status, and the line

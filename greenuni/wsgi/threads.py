@@ -37,9 +37,7 @@ from greenuni.wsgi.wakeup import Mailbox, Wakeup
 
 PATIENCE = 0.002  # seconds; a call that lasts for it or twice of it loses the loop
 QUICK = 0.0002  # seconds that calls may take on average if the leader is to make them
-LONG = (
-    0.010  # seconds that one call counts for at most, or a single one would be remembered too long
-)
+LONG = 0.010  # seconds that a call counts for at most, or a single one would be remembered too long
 WEIGHT = 1 / 32  # of one call in the average
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import socket
 import threading
@@ -18,9 +19,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from greenuni.http import Connection, Limits, Responder
 from greenuni.shell import Interface, Seat
 from greenuni.testing import fake_seat
 from greenuni.wsgi import Server
+from greenuni.wsgi.application import Call, Gateway
+from greenuni.wsgi.output import Output, OutputDisk, OutputLimits
 from tests.support.server import wait_until
 
 PATIENCE = 10.0  # seconds; only a failing test waits that long
@@ -243,3 +247,14 @@ class Tracked:
 
     def close(self) -> None:
         self.closed += 1
+
+
+def new_call() -> Call:
+    """A call that no application has."""
+    wire = Connection(Limits())
+    request = wire.take(GET)
+    assert request
+    log = logging.getLogger("test")
+    gateway = Gateway(lambda *_: None, log, sendfile=False, closes=False)
+    output = Output(-1, OutputLimits(0, 0, 0), OutputDisk(None, log))
+    return Call(gateway, request, {"REMOTE_ADDR": ""}, Responder(wire, request), output)

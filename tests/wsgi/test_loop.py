@@ -10,19 +10,17 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from greenuni.http import Connection, Limits, Responder
 from greenuni.poller import READ, WRITE, SelectorPoller, new_poller, wait_writable
 from greenuni.shell import Interface
 from greenuni.testing import fake_seat
 from greenuni.wsgi import loop as loop_module
-from greenuni.wsgi.application import Call, Gateway, QuickStop
+from greenuni.wsgi.application import QuickStop
 from greenuni.wsgi.connection import TRANSITIONS, State
 from greenuni.wsgi.job import Job
 from greenuni.wsgi.loop import Handler, Loop
-from greenuni.wsgi.output import Output, OutputDisk, OutputLimits
 from greenuni.wsgi.runner import InlineRunner
 from greenuni.wsgi.wakeup import Mailbox, Wakeup
-from tests.wsgi.harness import GET, no_descriptor_leaks
+from tests.wsgi.harness import new_call, no_descriptor_leaks
 
 LOG = logging.getLogger("test.loop")
 
@@ -180,15 +178,6 @@ def test_a_full_pipe_is_no_error() -> None:
 
 
 # Runners
-
-
-def new_call() -> Call:
-    wire = Connection(Limits())
-    request = wire.take(GET)
-    assert request
-    gateway = Gateway(nothing, LOG, sendfile=False, closes=False)
-    output = Output(-1, OutputLimits(0, 0, 0), OutputDisk(None, LOG))
-    return Call(gateway, request, {"REMOTE_ADDR": ""}, Responder(wire, request), output)
 
 
 class Running(Job):

@@ -13,18 +13,15 @@ from typing import Any
 
 import pytest
 
-from greenuni.http import Connection, Limits, Responder
 from greenuni.poller import READ
 from greenuni.shell import Interface
 from greenuni.testing import fake_seat
-from greenuni.wsgi.application import Call, Gateway
 from greenuni.wsgi.job import Job
 from greenuni.wsgi.loop import Handler, Loop
-from greenuni.wsgi.output import Output, OutputDisk, OutputLimits
 from greenuni.wsgi.threads import QUICK, ThreadRunner
 from greenuni.wsgi.wakeup import Mailbox, Wakeup
 from tests.support.server import wait_until
-from tests.wsgi.harness import GET, no_descriptor_leaks, request, serving
+from tests.wsgi.harness import new_call, no_descriptor_leaks, request, serving
 
 LOG = logging.getLogger("test.threads")
 StartResponse = Callable[..., Any]
@@ -43,15 +40,6 @@ def pool_threads() -> list[threading.Thread]:
 
 def nothing() -> None:
     pass
-
-
-def new_call() -> Call:
-    wire = Connection(Limits())
-    request = wire.take(GET)
-    assert request
-    gateway = Gateway(nothing, LOG, sendfile=False, closes=False)
-    output = Output(-1, OutputLimits(0, 0, 0), OutputDisk(None, LOG))
-    return Call(gateway, request, {"REMOTE_ADDR": ""}, Responder(wire, request), output)
 
 
 class Running(Job):

@@ -46,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
     "failure": {"errors", "observe"},
     "http": {"errors"},
     "arbiter": {"build", "clock", "config", "errors", "observe", "shell", "siblings"},
+    "bridge": {"errors"},
     "wsgi": SHELL,
     "asgi": SHELL,
     "worker": {
@@ -197,6 +198,7 @@ def loaded_by(statement: str) -> set[str]:
             },
         ),
         ("import greenuni.worker, greenuni.arbiter", {"asyncio", "anyio", "h11", *SELDOM_NEEDED}),
+        ("import greenuni.bridge", {"asyncio", "anyio", "greenuni.asgi", "greenuni.wsgi"}),
     ],
 )
 def test_a_process_loads_only_what_it_needs(statement: str, absent: set[str]) -> None:

@@ -1,0 +1,138 @@
+"""A mount table: several applications, of either interface, served by one worker.
+
+Each face is a router over applications of its own interface. Those of the other interface stand behind
+*one* adapter, around a router over only them; so all of them share its threads, or its event loop. The inner
+router finds what the outer one has found, because the longest prefix of all is the longest of some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO
+
+from greenuni.bridge.interfaces import ASGIApp, WSGIApp
+from greenuni.bridge.mount_points import MountPoint, check_distinct, mount_point
+from greenuni.bridge.mounted_wsgi import MountedWSGI
+from greenuni.errors import ConfigError
+
+if TYPE_CHECKING:
+    from greenuni.bridge.asgi_to_wsgi import ASGIToWSGI
+    from greenuni.bridge.mounted_asgi import MountedASGI
+
+INTERFACES = ("asgi", "wsgi")
+
+
+@dataclass(frozen=True)
+class Mount:
+    """An application, how it is called (``"asgi"`` or ``"wsgi"``) and where it is mounted.
+
+    ``name`` is what messages call it. Without ``host`` it is there for every host.
+    """
+
+    prefix: str
+    app: Callable[..., Any]
+    interface: str
+    host: str = ""
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        return self.name or repr(self.app)
+
+
+class Mounts:
+    """Several applications as one ASGI or one WSGI application. Raises ConfigError.
+
+    ``threads`` and ``errors`` are those of WSGIToASGI, ``backend`` and ``backend_options`` of ASGIToWSGI;
+    they matter to the face that needs that adapter. What a face does not need is not imported.
+    """
+
+    def __init__(
+        self,
+        mounts: Iterable[Mount],
+        *,
+        threads: int | None = None,
+        errors: TextIO | None = None,
+        backend: str = "asyncio",
+        backend_options: dict[str, Any] | None = None,
+    ) -> None:
+        self._mounts = list(mounts)
+        self._points = [_checked(mount) for mount in self._mounts]
+        self._threads = threads
+        self._errors = errors
+        self._backend = backend
+        self._backend_options = backend_options
+        if not self._mounts:
+            raise ConfigError("there is nothing to mount")
+        titles = (mount.title for mount in self._mounts)
+        check_distinct(zip(self._points, titles, strict=True))
+
+    def __repr__(self) -> str:
+        return f"<Mounts {', '.join(map(str, self._points))}>"
+
+    def _of(self, interface: str) -> Sequence[tuple[MountPoint, Mount]]:
+        pairs = zip(self._points, self._mounts, strict=True)
+        return [(point, mount) for point, mount in pairs if mount.interface == interface]
+
+    @cached_property
+    def asgi(self) -> ASGIApp:
+        """All of them as one ASGI 3.0 application."""
+        from greenuni.bridge.mounted_asgi import MountedASGI, Tenant
+        from greenuni.bridge.wsgi_to_asgi import THREADS, WSGIToASGI
+
+        threads = THREADS if self._threads is None else self._threads
+        only_wsgi = MountedWSGI((point, mount.app) for point, mount in self._of("wsgi"))
+        adapter = WSGIToASGI(only_wsgi, threads=threads, errors=self._errors)
+        behind = Tenant(adapter, "the WSGI applications", is_passed_on=True)
+        tenants: dict[int, Tenant] = {}
+        mounted = []
+        for point, mount in zip(self._points, self._mounts, strict=True):
+            own = Tenant(mount.app, mount.title) if mount.interface == "asgi" else behind
+            mounted.append((point, tenants.setdefault(id(own.app), own)))
+        return MountedASGI(mounted)
+
+    @cached_property
+    def wsgi(self) -> MountedWSGI:
+        """All of them as one WSGI application."""
+        adapter = self.asgi_adapter
+        mounted: list[tuple[MountPoint, WSGIApp]] = []
+        for point, mount in zip(self._points, self._mounts, strict=True):
+            if mount.interface == "wsgi":
+                mounted.append((point, mount.app))
+            else:
+                assert adapter is not None
+                mounted.append((point, adapter))
+        return MountedWSGI(mounted, [adapter] if adapter is not None else [])
+
+    @cached_property
+    def asgi_adapter(self) -> ASGIToWSGI | None:
+        """What stands in front of the ASGI applications in ``wsgi``: to be started and closed."""
+        if not self._of("asgi"):
+            return None
+        from greenuni.bridge.asgi_to_wsgi import ASGIToWSGI
+
+        return ASGIToWSGI(
+            self._only_asgi(), backend=self._backend, backend_options=self._backend_options
+        )
+
+    def _only_asgi(self) -> MountedASGI:
+        from greenuni.bridge.mounted_asgi import MountedASGI, Tenant
+
+        tenants: dict[int, Tenant] = {}
+        return MountedASGI(
+            (point, tenants.setdefault(id(mount.app), Tenant(mount.app, mount.title)))
+            for point, mount in self._of("asgi")
+        )
+
+
+def _checked(mount: Mount) -> MountPoint:
+    """Raises ConfigError."""
+    if mount.interface not in INTERFACES:
+        raise ConfigError(
+            f"the application at {mount.prefix!r} must be asgi or wsgi, not {mount.interface!r}"
+        )
+    if not callable(mount.app):
+        raise ConfigError(f"the application at {mount.prefix!r} is not callable: {mount.app!r}")
+    return mount_point(mount.prefix, mount.host)

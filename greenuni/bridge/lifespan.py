@@ -92,7 +92,7 @@ class Lifespan:
             self._set(Stage.STOPPING)
         while self._stage is Stage.STOPPING:
             await self._changed.wait()
-        return self._failure if self._stage is Stage.FAILED else ""
+        return self._failure
 
     def enter(self) -> None:
         """Put what startup left in the context into the context of the task that runs."""
@@ -118,20 +118,21 @@ class Lifespan:
     async def _send(self, message: Message) -> None:
         kind = message["type"]
         if self._stage in (Stage.CALLED, Stage.STARTING) and kind in _STARTED:
-            self._keep_message(message.get("message", ""))
             self._keep_additions()
-            self._set(_STARTED[kind])
+            self._set_told(_STARTED[kind], message)
         elif self._stage is Stage.STOPPING and kind in _STOPPED:
-            self._keep_message(message.get("message", ""))
-            self._set(_STOPPED[kind])
+            self._set_told(_STOPPED[kind], message)
         else:
             raise RuntimeError(f"{kind!r} cannot come while the lifespan is {self._stage.value}")
 
-    def _keep_message(self, text: str) -> None:
-        """Of a failure; Starlette sends a whole traceback, which ends with the exception."""
-        lines = text.strip().splitlines()
-        self._failure = lines[-1] if lines else "it sent no reason"
-        self._details = text if len(lines) > 1 else ""
+    def _set_told(self, stage: Stage, message: Message) -> None:
+        """The application has said so. Starlette sends a whole traceback, which ends with the exception."""
+        if stage is Stage.FAILED:
+            text = message.get("message", "")
+            lines = text.strip().splitlines()
+            self._failure = lines[-1] if lines else "it sent no reason"
+            self._details = text if len(lines) > 1 else ""
+        self._set(stage)
 
     def _keep_additions(self) -> None:
         outer = self._outer_state
@@ -153,9 +154,8 @@ class Lifespan:
             return
         if error is not None and stage in (Stage.UP, Stage.STOPPING):
             _log.error("The application raised in its lifespan", exc_info=error)
-            self._failure = repr(error)
-            self._set(Stage.FAILED)
-        elif stage is not Stage.FAILED:
+            self._failure = repr(error) if stage is Stage.STOPPING else ""
+        if stage is not Stage.FAILED:
             self._set(Stage.DOWN)
 
 

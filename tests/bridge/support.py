@@ -71,8 +71,8 @@ def http_scope(**changes: Any) -> Scope:
 class Conversation:
     """One call of an ASGI application, whose messages the test plays.
 
-    After ``disconnect`` or the end of the response ``receive`` gives ``http.disconnect``. While ``is_stuck``, ``send`` of a
-    body waits, as if the client did not read.
+    After ``disconnect`` or the end of the response ``receive`` gives ``http.disconnect``. While
+    ``is_stuck``, ``send`` of a body waits, as if the client did not read.
     """
 
     def __init__(self, app: ASGIApp, scope: Scope, body: Iterable[bytes] | None = (b"",)) -> None:

@@ -52,6 +52,7 @@ class Call:
         "_go",
         "_has_more_body",
         "_read",
+        "began",
         "consumed",
         "context",
         "environ",
@@ -64,6 +65,7 @@ class Call:
         "outbox",
         "produced",
         "reply",
+        "submitted",
     )
 
     def __init__(self, app: WSGIApp, environ: Environ, crew: Crew, body: bytes, more: bool) -> None:
@@ -79,6 +81,7 @@ class Call:
         self.is_finished = False  # nothing more will come into the outbox
         self.error: BaseException | None = None
         self.is_released = self.is_posted = self.is_counted = False  # see crew.Task
+        self.submitted = self.began = 0.0
         self.is_gone = False
         self._go: threading.Event | None = None  # made by the thread when it has to wait
         self._future: Future | None = None
@@ -112,6 +115,7 @@ class Call:
         except BaseException as error:  # noqa: BLE001 - SystemExit of a request would end the server
             self.error = RuntimeError(f"the application raised {error!r}")
             self.error.__cause__ = error
+        self.environ = {}  # its wsgi.input refers to us: leave no cycle
         self.is_finished = self.is_released = True
         self._crew.post(self)
 

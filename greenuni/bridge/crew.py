@@ -16,6 +16,7 @@ import contextvars
 import queue
 import threading
 from collections import deque
+from time import monotonic
 from typing import NamedTuple, Protocol
 
 from greenuni.bridge.loops import Loop
@@ -28,6 +29,8 @@ class Task(Protocol):
     is_posted: bool  # is on its way to the loop, or will be looked at there
     is_released: bool  # the thread has let go of it; set by the thread before its last ``post``
     is_counted: bool  # the crew has noticed that
+    submitted: float  # monotonic seconds
+    began: float  # the same; set by the thread
 
     def run(self) -> None:
         """In a thread. Must not raise."""
@@ -42,6 +45,8 @@ class Load(NamedTuple):
     threads: int  # most that there can be
     running: int
     waiting: int  # for a thread to be free
+    finished: int  # since the beginning
+    waited: float  # seconds that those have waited for a thread, all together
 
 
 class Crew:
@@ -53,6 +58,8 @@ class Crew:
         self._name = name
         self._started = 0
         self._in_flight = 0  # submitted, and not seen back: the loop's own count
+        self._finished = 0
+        self._waited = 0.0
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self._posted: deque[Task] = deque()
         self._is_woken = False
@@ -68,13 +75,15 @@ class Crew:
     @property
     def load(self) -> Load:
         running = min(self._in_flight, self._limit)
-        return Load(self._limit, running, self._in_flight - running)
+        waiting = self._in_flight - running
+        return Load(self._limit, running, waiting, self._finished, self._waited)
 
     def submit(self, task: Task) -> None:
-        """Run it in the next thread that is free, in its own context."""
-        self._in_flight += 1
-        if self._in_flight > self._started < self._limit:
+        """Run it in the next thread that is free, in its own context. RuntimeError if none can start."""
+        if self._in_flight >= self._started < self._limit:
             self._start()
+        self._in_flight += 1
+        task.submitted = monotonic()
         self._tasks.put(task)
 
     def stop(self) -> None:
@@ -106,17 +115,20 @@ class Crew:
             if task.is_released and not task.is_counted:
                 task.is_counted = True
                 self._in_flight -= 1
+                self._finished += 1
+                self._waited += task.began - task.submitted
             task.wake()
 
     def _start(self) -> None:
-        self._started += 1
         # Daemons: a call that never returns must not keep the process from ending.
-        name = f"{self._name}-{self._started}"
+        name = f"{self._name}-{self._started + 1}"
         threading.Thread(target=_work, args=(self._tasks,), name=name, daemon=True).start()
+        self._started += 1
 
 
 def _work(tasks: queue.SimpleQueue[Task | None]) -> None:
     # No reference to the crew: it must be possible to forget one whose loop has ended.
     while (task := tasks.get()) is not None:
+        task.began = monotonic()
         task.context.run(task.run)
         del task  # or it would live until the next one comes

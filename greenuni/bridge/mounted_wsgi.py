@@ -21,10 +21,11 @@ class MountedWSGI:
     def __init__(
         self, mounted: Iterable[tuple[MountPoint, WSGIApp]], passed_on: Iterable[WSGIApp] = ()
     ) -> None:
+        unchanged = {id(app) for app in passed_on}
         self._table = MountTable(
-            (MountPoint(octets(point.prefix), point.host), app) for point, app in mounted
+            (MountPoint(octets(point.prefix), point.host), (app, id(app) in unchanged))
+            for point, app in mounted
         )
-        self._passed_on = list(passed_on)
 
     def __repr__(self) -> str:
         return f"<MountedWSGI {self._table!r}>"
@@ -35,8 +36,8 @@ class MountedWSGI:
         found = self._table.find(host, path)
         if found is None:
             return _not_found(start_response)
-        prefix, app = found
-        if prefix and app not in self._passed_on:
+        prefix, (app, is_passed_on) = found
+        if prefix and not is_passed_on:
             environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + prefix
             environ["PATH_INFO"] = path[len(prefix) :]
         return app(environ, start_response)

@@ -45,8 +45,8 @@ class WSGIToASGI:
 
     @property
     def load(self) -> Load:
-        """How many calls run, and how many wait for a thread."""
-        return self._crew.load if self._crew is not None else Load(self._threads, 0, 0)
+        """How many calls run and wait for a thread, and how long they have waited."""
+        return self._crew.load if self._crew is not None else Load(self._threads, 0, 0, 0, 0.0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -99,8 +99,12 @@ class WSGIToASGI:
         except BaseException:
             call.leave()
             raise
-        if call.error is not None:
-            raise call.error
+        error, call.error = call.error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # or its traceback would hold this frame, and this frame it
 
 
 async def _deliver(call: Call, send: Send) -> None:

@@ -72,8 +72,9 @@ class WSGIToASGI:
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        if self._crew is not None:
-            self._crew.stop()
+        crew, self._crew = self._crew, None
+        if crew is not None:
+            crew.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -83,7 +83,9 @@ class Conversation:
         self._changed: Any = None
         self.received = 0  # messages that the application has taken
         self.sent: list[Message] = []
+        self.body_size = 0
         self.is_gone = False
+        self.has_told = False  # whether the application has been given http.disconnect
         self.is_complete = False
         self.is_stuck = False
         self.error: BaseException | None = None
@@ -121,6 +123,7 @@ class Conversation:
                 self.received += 1
                 return self._incoming.pop(0)
             if self.is_gone or self.is_complete:
+                self.has_told = True
                 return {"type": "http.disconnect"}
             await self._change()
 
@@ -131,6 +134,7 @@ class Conversation:
         self.sent.append(message)
         while self.is_stuck and message["type"] == "http.response.body" and not self.is_gone:
             await self._change()
+        self.body_size += len(message.get("body", b""))
         if message["type"] == "http.response.body" and not message.get("more_body", False):
             self.is_complete = True
             self._notify()

@@ -605,5 +605,5 @@ def test_requests_run_side_by_side(adapt: Adapt) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert time.monotonic() - before < 1.0  # one after the other it would be 2 s
+    assert time.monotonic() - before < 1.5  # one after the other it would be 2 s
     assert [answer.body for answer in answers] == [b"slept"] * 20

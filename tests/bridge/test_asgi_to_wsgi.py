@@ -183,25 +183,31 @@ def test_the_response_streams_while_the_body_does(adapt: Adapt) -> None:
 
 def test_a_chunk_never_waits_for_a_read(adapt: Adapt) -> None:
     """An application that listens for a disconnect beside its stream must not hold it up."""
-    sent = threading.Event()
+    both_are_ready = threading.Event()
+    order: list[bytes] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
         await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(receive)
             await anyio.sleep(0)
-            await send({"type": "http.response.body", "body": b"first", "more_body": True})
-            await send({"type": "http.response.body", "body": b"last"})
+            await send({"type": "http.response.body", "body": b"second", "more_body": True})
+            both_are_ready.set()
+        await send({"type": "http.response.body", "body": b"last"})
 
-    class Late:
+    class Body:
         def read(self, size: int) -> bytes:
-            wait_for(sent)
+            order.append(b"read")
             return b"x"
 
-    result = iter(adapt(app)(environ_of(b"x", **{"wsgi.input": Late()}), lambda *_: None))
-    sent.set()
-    assert b"".join(result) == b"firstlast"
+    def start_response(*_: Any) -> None:
+        wait_for(both_are_ready)
+
+    for chunk in adapt(app)(environ_of(b"x", **{"wsgi.input": Body()}), start_response):
+        order += [chunk]
+    assert order == [b"first", b"second", b"read", b"last"]
 
 
 def test_a_slow_client_slows_the_application_down(adapt: Adapt) -> None:

@@ -36,8 +36,9 @@ def _subject(config: Config, name: str) -> str:
 
 def _check_reload(config: Config) -> None:
     if config.reload and config.preload_app:
+        where = f" in pool {config.pool}" if config.pool else ""
         raise ConfigError(
-            "--reload and --preload exclude each other: preloaded code stays in the arbiter, "
+            f"--reload and --preload exclude each other{where}: preloaded code stays in the arbiter, "
             "so restarted workers would run the old code"
         )
 
@@ -102,9 +103,9 @@ def check_outputs(config: Config, start: Path) -> None:
     base = Path(start, config.chdir or "")
     if config.pidfile is not None:
         _check_parent(_subject(config, "pidfile"), base / config.pidfile)
-    for address in config.addresses:
+    for address, owner in config.owners().items():
         if isinstance(address, UnixAddress) and not address.path.startswith("@"):
-            _check_parent(f"{_subject(config, 'bind')}: {address}", base / address.path)
+            _check_parent(f"{_subject(owner, 'bind')}: {address}", base / address.path)
     for name in ("errorlog", "accesslog"):
         value = getattr(config, name)
         if value is not None and value != STANDARD_STREAM:

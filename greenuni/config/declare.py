@@ -21,6 +21,14 @@ class Applies(enum.Enum):
     ASGI = "asgi"
 
 
+class Scope(enum.Enum):
+    """Where a setting may be given when there are several pools."""
+
+    ANYWHERE = "anywhere"  # above the pools for all of them, or in one
+    SERVER = "server"  # one value for all processes
+    POOL = "pool"  # means something in a pool only
+
+
 @dataclass(frozen=True)
 class Alias:
     """A flag of another server that says the same as one of ours, perhaps in other words."""
@@ -62,6 +70,7 @@ class Setting:
     unit: str = ""  # of numbers, where the kind does not say it
     aliases: tuple[Alias, ...] = ()
     applies: Applies = Applies.BOTH
+    scope: Scope = Scope.ANYWHERE
     differs: Difference | None = None
     since: str = "0.1"
 

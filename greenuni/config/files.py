@@ -17,20 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from greenuni.config.foreign import Foreign
-from greenuni.config.kinds import nearest
-from greenuni.config.python_names import NOT_IN_FILES, given_by_python
-from greenuni.config.settings import KEYS
-from greenuni.config.sources import (
-    GUNICORN_FILE,
-    OWN_FILES,
-    PROJECT_FILE,
-    Given,
-    Layer,
-    Origin,
-    Rank,
-)
-from greenuni.config.unsupported import BY_KEY
+from greenuni.config.python_names import given_by_python
+from greenuni.config.sources import GUNICORN_FILE, OWN_FILES, PROJECT_FILE, Layer
+from greenuni.config.tables import given_by_table
 from greenuni.errors import ConfigError, user_traceback
 
 PROJECT_TABLE = "[tool.greenuni]"
@@ -74,9 +63,9 @@ def _read_path(path: Path, shown: str) -> Layer:
     if path.suffix != ".toml":
         layer = given_by_python(_executed(path, shown), shown)
     elif path.name == PROJECT_FILE:
-        layer = _given_by_table(_project_table(path) or {}, f"{shown} {PROJECT_TABLE}")
+        layer = given_by_table(_project_table(path) or {}, f"{shown} {PROJECT_TABLE}")
     else:
-        layer = _given_by_table(_parsed(path), shown)
+        layer = given_by_table(_parsed(path), shown)
     layer.file = path.resolve()
     return layer
 
@@ -106,35 +95,6 @@ def _project_table(path: Path) -> dict[str, Any] | None:
     if table is not None and not isinstance(table, dict):
         raise ConfigError(f"{path.name}: tool.greenuni is not a table")
     return table
-
-
-def _given_by_table(table: Mapping[str, Any], place: str) -> Layer:
-    layer = Layer()
-    foreign = Foreign(place, layer)
-    for key, raw in table.items():
-        name = key.replace("-", "_")
-        origin = Origin(Rank.FILE, place, key)
-        setting = KEYS.get(name)
-        if setting is None or setting.name in NOT_IN_FILES:
-            _check_foreign(name, raw, origin, foreign)
-            continue
-        if setting.name in layer.values:
-            other = layer.values[setting.name].origin.name
-            raise ConfigError(f"{key} in {place}: the same setting stands there as {other}")
-        layer.give(Given(setting, raw, origin))
-    foreign.finish()
-    return layer
-
-
-def _check_foreign(name: str, raw: object, origin: Origin, foreign: Foreign) -> None:
-    if name in NOT_IN_FILES:
-        raise ConfigError(f"{origin.subject()}: this is for the command line only")
-    entry = BY_KEY.get(name)
-    if entry is None:
-        guess = nearest(name, KEYS)
-        hint = f"did you mean {guess!r}?" if guess else "docs/settings.md lists all"
-        raise ConfigError(f"{origin.subject()} is not a setting: {hint}")
-    foreign.judge(entry, origin, raw)
 
 
 def _executed(path: Path, shown: str) -> Mapping[str, object]:

@@ -1,10 +1,13 @@
-"""Settings of the connections: how long one may wait, how large a message may be, whom to believe."""
+"""Settings of the connections: how long one may wait, how large a message may be, whom to believe.
+
+What governs a request head is for the whole server: until it is read, nobody knows which pool it is for.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from greenuni.config.declare import Alias, Applies, Difference, setting
+from greenuni.config.declare import Alias, Applies, Difference, Scope, setting
 from greenuni.config.kinds import Choice, ProxyAddresses, RootPath, Seconds, Switch, Text, Whole
 
 FIELDS_MAXIMUM = 32768  # as gunicorn, and as greenuni.http.Limits
@@ -51,6 +54,7 @@ class TimeSettings:
         Seconds(),
         "--header-timeout",
         help="time for a whole request head to arrive; 0 waits for ever",
+        scope=Scope.SERVER,
     )
     body_timeout: float = setting(
         30.0,
@@ -83,6 +87,7 @@ class LimitSettings:
         "--limit-request-line",
         help="longest request line; 0 has no limit of its own",
         unit="bytes",
+        scope=Scope.SERVER,
     )
     limit_request_fields: int = setting(
         100,
@@ -90,6 +95,7 @@ class LimitSettings:
         "--limit-request-fields",
         help=f"most header fields in a request; 0 is {FIELDS_MAXIMUM}",
         unit="fields",
+        scope=Scope.SERVER,
     )
     limit_request_field_size: int = setting(
         8190,
@@ -98,6 +104,7 @@ class LimitSettings:
         "--limit-request-field-size",
         help="longest header field; 0 has no limit of its own",
         unit="bytes",
+        scope=Scope.SERVER,
     )
     limit_request_body: int = setting(
         2147483648,

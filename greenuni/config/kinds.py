@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from greenuni.config.address import parse_address
+from greenuni.routing import parse_mount
 
 TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
 FALSE_WORDS = frozenset({"false", "no", "off", "0"})
@@ -353,6 +354,16 @@ class RootPath(Kind):
         if path and not path.startswith("/"):
             raise ValueError(f"{spelled(raw)} does not start with a slash: write {'/' + path!r}")
         return path
+
+
+class MountPoint(Kind):
+    """Where a pool is found on the shared port."""
+
+    type_name = "/path, host/ or host/path"
+    metavar = "MOUNT"
+
+    def parse(self, raw: object) -> str:
+        return str(parse_mount(super().parse(raw)))
 
 
 class Account(Kind):

@@ -6,6 +6,7 @@ The sources, lowest first: defaults, the configuration file, single environment 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from greenuni.config.address import ANY_HOST, DEFAULT_PORT, LOCAL_HOST, TcpAddre
 from greenuni.config.checks import check_config
 from greenuni.config.commandline import parse_arguments
 from greenuni.config.environment import read_arguments, read_variables
+from greenuni.config.pool_checks import check_pools
 from greenuni.config.processors import usable_processors
 from greenuni.config.settings import SETTINGS, Config
 from greenuni.config.sources import (
@@ -26,6 +28,7 @@ from greenuni.config.sources import (
     Rank,
 )
 from greenuni.errors import ConfigError
+from greenuni.routing import ROOT
 
 COMMAND_LINE = "command line"
 
@@ -42,15 +45,41 @@ def read_config(arguments: Sequence[str], environ: Mapping[str, str], directory:
     in_environment = read_arguments(environ)
     located = command_line.values.get("config") or in_environment.values.get("config")
     file = _read_file(located.parse() if located else None, start)
-    draft = Draft([file, read_variables(environ), in_environment, command_line])
+    layers = [file, read_variables(environ), in_environment, command_line]
+    config = _settled(Draft(layers), start, file.file).finish()
+    if file.pools:
+        pools = [
+            _pool_config(name, [*layers, layer], config, start, file.file)
+            for name, layer in file.pools.items()
+        ]
+        notes = [note for layer in file.pools.values() for note in layer.notes]
+        config = dataclasses.replace(config, pools=tuple(pools), notes=(*config.notes, *notes))
+    check_config(config, start)
+    for pool in config.pools:
+        check_config(pool, start)
+    check_pools(config)
+    return config
+
+
+def _settled(draft: Draft, start: Path, file: Path | None) -> Draft:
+    """Every question that one value asks of another is answered."""
     draft.fold_address()
     draft.count_workers()
     draft.choose_worker_class()
     draft.sort_log_configuration()
-    draft.locate(start, file.file)
-    config = draft.finish()
-    check_config(config, start)
-    return config
+    draft.locate(start, file)
+    return draft
+
+
+def _pool_config(
+    name: str, layers: Sequence[Layer], server: Config, start: Path, file: Path | None
+) -> Config:
+    """What holds for one pool: the last of ``layers`` is its own."""
+    draft = Draft(layers)
+    draft.find_place(server)
+    own = frozenset(layers[-1].values)
+    config = _settled(draft, start, file).finish()
+    return dataclasses.replace(config, pool=name, given_in_pool=own, notes=())
 
 
 def asks_for(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
@@ -138,6 +167,19 @@ class Draft:
             given = self._given.pop("logconfig")
             del self._values["logconfig"]
             self._derive("logconfig_json", path, given.origin)
+
+    def find_place(self, server: Config) -> None:
+        """Where a pool listens: on the shared port below its mount, on addresses of its own, or on both.
+
+        One with addresses of its own is on the shared port only if it has a mount.
+        """
+        shared = self._rank("bind") != Rank.POOL
+        if shared:
+            self._values.setdefault("mount", str(ROOT))
+        elif "mount" in self._values:
+            self._values["bind"] = (*server.bind, *self._values["bind"])
+        if self._rank("chdir") == Rank.POOL and server.chdir is not None:
+            self._values["chdir"] = str(Path(server.chdir, self._values["chdir"]))
 
     def locate(self, start: Path, file: Path | None) -> None:
         """Make ``chdir`` and the file that was read absolute: they outlive the current directory."""

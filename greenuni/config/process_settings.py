@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from greenuni.config.declare import Alias, Applies, Difference, setting
+from greenuni.config.declare import Alias, Applies, Difference, Scope, setting
 from greenuni.config.kinds import (
     Account,
     Addresses,
@@ -13,6 +13,7 @@ from greenuni.config.kinds import (
     Environment,
     FileMode,
     Host,
+    MountPoint,
     Switch,
     Table,
     Text,
@@ -40,6 +41,13 @@ class ApplicationSettings:
         Choice("auto", "wsgi", "asgi", "asgi2", synonyms={"asgi3": "asgi"}),
         "--interface",
         help="how the application is called; auto finds out",
+    )
+    mount: str | None = setting(
+        None,
+        MountPoint(),
+        help="what part of the shared port is the pool's: the longest mount that fits the path of a request "
+        "wins, those of its host before those of any; / unless the pool has a bind of its own",
+        scope=Scope.POOL,
     )
     factory: bool = setting(
         False, Switch(), "--factory", help="the target is a function that returns the application"
@@ -112,6 +120,7 @@ class SocketSettings:
         Host(),
         "--host",
         help="listen on this host, 127.0.0.1 when only a port is given; or use bind",
+        scope=Scope.SERVER,
     )
     port: int | None = setting(
         None,
@@ -120,6 +129,7 @@ class SocketSettings:
         help="listen on this port, 8000 when only a host is given; or use bind. $PORT alone listens on "
         "0.0.0.0",
         environment="PORT",
+        scope=Scope.SERVER,
     )
     backlog: int = setting(
         2048, Whole(1), "--backlog", help="connections that the kernel holds until one is accepted"
@@ -129,6 +139,7 @@ class SocketSettings:
         Switch(),
         "--reuse-port",
         help="bind with SO_REUSEPORT, so that two servers can share a port",
+        scope=Scope.SERVER,
     )
 
 
@@ -190,6 +201,7 @@ class WorkerSettings:
         Switch(),
         "--reload",
         help="restart the workers when a file that they imported changes",
+        scope=Scope.SERVER,
     )
 
 
@@ -222,6 +234,7 @@ class ProcessSettings:
         "--pid",
         help="file to write the process id to",
         aliases=(Alias("granian", "--pid-file"),),
+        scope=Scope.SERVER,
     )
     proc_name: str | None = setting(
         None,
@@ -230,6 +243,14 @@ class ProcessSettings:
         "--name",
         help="name in the process list; needs setproctitle",
         aliases=(Alias("granian", "--process-name"),),
+        scope=Scope.SERVER,
+    )
+
+    signal_pool: str | None = setting(
+        None,
+        Text("NAME"),
+        help="the pool that TTIN and TTOU give a worker to or take one from; all of them when not set",
+        scope=Scope.SERVER,
     )
 
 
@@ -246,12 +267,14 @@ class LogSettings:
             Alias("uvicorn", "--access-log", constant=("-",)),
             Alias("uvicorn", "--no-access-log", constant=(None,)),
         ),
+        scope=Scope.SERVER,
     )
     access_log_format: str = setting(
         DEFAULT_ACCESS_LOG_FORMAT,
         Text("FORMAT", "text"),
         "--access-logformat",
         help='format of an access log line, or "json"',
+        scope=Scope.SERVER,
     )
     errorlog: str = setting(
         "-",
@@ -259,30 +282,41 @@ class LogSettings:
         "--error-logfile",
         "--log-file",
         help='file for the error log, "-" for standard error',
+        scope=Scope.SERVER,
     )
     loglevel: str = setting(
         "info",
         Choice("debug", "info", "warning", "error", "critical", synonyms={"warn": "warning"}),
         "--log-level",
         help="least level that the error log shows",
+        scope=Scope.SERVER,
     )
     logconfig: str | None = setting(
         None,
         PATH,
         "--log-config",
         help="logging configuration in the format of logging.config.fileConfig",
+        scope=Scope.SERVER,
     )
     logconfig_json: str | None = setting(
         None,
         PATH,
         "--log-config-json",
         help="logging configuration as JSON, for logging.config.dictConfig",
+        scope=Scope.SERVER,
     )
     logconfig_dict: dict[str, Any] = setting(  # noqa: RUF009  # it makes a field
-        {}, Table(), help="logging configuration for logging.config.dictConfig"
+        {},
+        Table(),
+        help="logging configuration for logging.config.dictConfig",
+        scope=Scope.SERVER,
     )
     capture_output: bool = setting(
-        False, Switch(), "--capture-output", help="send the application's output to the error log"
+        False,
+        Switch(),
+        "--capture-output",
+        help="send the application's output to the error log",
+        scope=Scope.SERVER,
     )
 
 
@@ -297,16 +331,19 @@ class CommandSettings:
         "--config",
         help="configuration file, .py or .toml, or python:module; without it greenuni.conf.py, "
         "greenuni.toml, pyproject.toml and gunicorn.conf.py are looked for",
+        scope=Scope.SERVER,
     )
     print_config: bool = setting(
         False,
         Switch(),
         "--print-config",
         help="print every setting and where it comes from, then end",
+        scope=Scope.SERVER,
     )
     check_config: bool = setting(
         False,
         Switch(),
         "--check-config",
         help="load configuration and application, say what they are, end",
+        scope=Scope.SERVER,
     )

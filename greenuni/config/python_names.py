@@ -13,13 +13,14 @@ from greenuni.config.declare import Setting
 from greenuni.config.foreign import Foreign
 from greenuni.config.settings import KEYS, SETTINGS
 from greenuni.config.sources import Given, Layer, Origin, Rank
+from greenuni.config.tables import NOT_IN_FILES, POOLS, SERVER_KEYS, add_pools, check_scope
 from greenuni.config.unsupported import GUNICORN_KEYS
 from greenuni.errors import ConfigError
 
 CLOSE = 0.85  # "worker" is workers, "max_workers" and "timeout_str" are helpers
 PLAIN = (bool, int, float, str, list, tuple, dict)
 GENERIC = frozenset({"env", "name", "pid"})  # flags whose names anybody may use for something else
-NOT_IN_FILES = frozenset({"config", "print_config", "check_config"})  # for the command line
+KNOWN = [*(setting.name for setting in SERVER_KEYS.values()), POOLS]
 HELPERS_BESIDE_BIND = frozenset({"host", "port"})  # bind = f"{host}:{port}"
 
 
@@ -32,12 +33,15 @@ def given_by_python(variables: Mapping[str, object], place: str) -> Layer:
         origin = Origin(Rank.FILE, place, name)
         setting = _setting_called(name, public)
         if setting is not None:
+            check_scope(setting, origin)
             layer.give(Given(setting, value, origin))
         elif name in NOT_IN_FILES and value is True:
             raise ConfigError(f"{origin.subject()}: this is for the command line only")
         elif name in GUNICORN_KEYS:
             foreign.judge(GUNICORN_KEYS[name], origin, value)
     foreign.finish()
+    if POOLS in public:
+        add_pools(layer, public[POOLS], place)
     for name, value in public.items():
         if name not in GUNICORN_KEYS and isinstance(value, PLAIN):
             _check_spelling(name, public, place)
@@ -71,14 +75,14 @@ def _check_spelling(name: str, variables: Mapping[str, object], place: str) -> N
 
 def _resembled(name: str) -> str | None:
     """The setting that ``name`` is close to, None if it is one itself or close to none."""
-    if name in SETTINGS or name in _GUNICORN_RENAMES or name.isupper():
+    if name in KNOWN or name in _GUNICORN_RENAMES or name.isupper():
         return None
     if name in KEYS and name not in GENERIC:  # the name of its flag
         return KEYS[name].name
-    for candidate in SETTINGS:
+    for candidate in KNOWN:
         if candidate.replace("_", "") == name.replace("_", "").lower():
             return candidate
     import difflib  # for mistakes only; no process that serves keeps it in memory
 
-    close = difflib.get_close_matches(name, list(SETTINGS), n=1, cutoff=CLOSE)
+    close = difflib.get_close_matches(name, KNOWN, n=1, cutoff=CLOSE)
     return close[0] if close else None

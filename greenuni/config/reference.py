@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from greenuni.config.declare import Alias, Applies, Setting
+from greenuni.config.declare import Alias, Applies, Scope, Setting
 from greenuni.config.settings import SETTINGS, settings_by_section
 from greenuni.config.unsupported import UNSUPPORTED, Unsupported
 
@@ -47,7 +47,53 @@ keep-alive = 75
 ```
 
 Times are seconds, sizes bytes. A switch is turned off by `--no-` in front of its name.
+
+## Pools
+
+One server can run several applications side by side, each in worker processes of its own that suit it. A
+configuration file names them; the command line then names no application.
+
+```toml
+bind = ["0.0.0.0:8000"]
+keepalive = 60              # said of all pools
+
+[pools.site]
+app = "mysite.wsgi:application"
+workers = 4
+threads = 2
+
+[pools.api]
+app = "api.main:app"
+mount = "/api"
+workers = 2
+timeout = 120               # said of this pool, and closer to it than any other source
+
+[pools.admin]
+app = "mysite.admin:application"
+bind = ["127.0.0.1:9000"]   # not on the shared port, as it has no mount
+```
+
+In Python it is `pools = {"site": {"app": "mysite.wsgi:application", "workers": 4}}`. In a pool, `app` is another
+word for `wsgi_app`. What is said above the pools, on the command line and in the environment holds for each pool
+that says nothing else, and that it means something to: `threads = 8` above an ASGI pool is for the others.
+
+- A pool without `bind` listens on the server's. A pool with one listens there alone, and what arrives there is for
+  it whatever the path; with a `mount` besides it listens on both, and whose a request is depends on its path alone.
+- A mount is `/path`, `host/` or `host/path`. The longest path wins, on the boundary of a segment; the request's
+  host comes before any host. No two pools have the same mount.
+- Settings marked "for the whole server" cannot stand in a pool. What limits a request head is among them: until it
+  is read, nobody knows which pool it is for.
+- The applications of several pools with `preload_app` are loaded into one interpreter, one after the other: two
+  modules of the same name, or two settings modules of Django, need pools that do not preload.
+- A worker finds the name of its pool in `GREENUNI_POOL`, and its number in it in `GREENUNI_WORKER_ID`. Its lines
+  in the error log begin with the name. The logs are common to all: where pools run as different users, log to
+  standard error, or rotate by copying, because a worker can reopen only a file that its user may write.
+- HUP starts pools that are new, replaces the workers of the others and ends those that are gone when nobody sends
+  them requests any more. What fails in one pool, be it its new code or all its workers, is that pool's alone;
+  only at the start of the server every pool has to come up.
 """
+
+SCOPES = {Scope.SERVER: "for the whole server", Scope.POOL: "in a pool only"}
 
 OTHER_DIFFERENCES = (
     (
@@ -111,6 +157,8 @@ def _entry(setting: Setting) -> str:
         facts.append(("also", ", ".join(f"{_code(a.flag)} ({a.server})" for a in setting.aliases)))
     if setting.applies is not Applies.BOTH:
         facts.append(("applies to", f"{setting.applies.name} applications"))
+    if setting.scope is not Scope.ANYWHERE:
+        facts.append(("pools", SCOPES[setting.scope]))
     facts.append(("since", setting.since))
     lines = "\n".join(f"- {name}: {value}" for name, value in facts)
     return f"### `{setting.name}`\n\n{_sentence(setting.help)}\n\n{lines}\n"

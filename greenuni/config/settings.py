@@ -44,7 +44,15 @@ class Config(
     ``sources`` says where each value that is not a default came from, ``written`` how it was written
     there if that was text, ``notes`` are lines to show once at start, and ``workers_arithmetic`` is the
     sentence behind ``workers = auto``.
+
+    With several pools this is what is said of all of them, and ``pools`` holds one for each: the same
+    overlaid by what the pool says of itself (``given_in_pool``), with ``pool`` as its name. ``bind`` of a
+    pool is all that its workers listen on, and its ``mount`` is None when that leaves out the shared port.
     """
+
+    pool: str = ""
+    pools: tuple[Config, ...] = field(default=(), repr=False)
+    given_in_pool: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
@@ -56,6 +64,20 @@ class Config(
         """``bind``, parsed."""
         return tuple(parse_address(text) for text in self.bind)
 
+    @property
+    def each_pool(self) -> tuple[Config, ...]:
+        """The configuration of each pool; without pools the server is a single one."""
+        return self.pools or (self,)
+
+    def owners(self) -> dict[Address, Config]:
+        """Every address that the server listens on, and whose it is: its own, or that of one pool."""
+        shared = set(self.addresses)
+        return {
+            address: self if address in shared else pool
+            for pool in self.each_pool
+            for address in pool.addresses
+        }
+
     def source_of(self, name: str) -> str:
         """Where the value of setting ``name`` came from, "default" if it was not given."""
         return self.sources.get(name, DEFAULT_SOURCE)
@@ -66,7 +88,8 @@ class Config(
             for setting in SETTINGS.values()
             if getattr(self, setting.name) != setting.default
         )
-        return f"<Config {given}>" if given else "<Config of defaults>"
+        name = f"Config of pool {self.pool}" if self.pool else "Config"
+        return f"<{name} {given}>" if given else f"<{name} of defaults>"
 
 
 SECTIONS: Mapping[str, type[Any]] = {

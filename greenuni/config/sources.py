@@ -23,6 +23,7 @@ class Rank(enum.IntEnum):
     ENVIRONMENT = 2
     ARGUMENTS_IN_ENVIRONMENT = 3
     COMMAND_LINE = 4
+    POOL = 5  # what a pool says of itself is closer to it than what is said of all
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,11 @@ class Origin:
     name: str  # "--workers", "WEB_CONCURRENCY", "workers"
 
     def describe(self) -> str:
-        """For ``--print-config``: "command line --workers", "greenuni.toml"."""
-        return self.place if self.rank is Rank.FILE else f"{self.place} {self.name}"
+        """For ``--print-config``: "command line --workers", "greenuni.toml", "greenuni.toml pools.api"."""
+        if self.rank is Rank.FILE:
+            return self.place
+        name = self.name.rpartition(".")[0] if self.rank is Rank.POOL else self.name
+        return f"{self.place} {name}"
 
     def subject(self) -> str:
         """For the start of an error message: "--workers", "workers in greenuni.toml"."""
@@ -69,6 +73,7 @@ class Layer:
     values: dict[str, Given] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     file: Path | None = None  # that it was read from
+    pools: dict[str, Layer] = field(default_factory=dict)  # what it says of each pool
 
     def give(self, given: Given) -> None:
         """Add a value. Repeated flags of a repeatable setting add up; otherwise the last one counts."""

@@ -116,6 +116,7 @@ def _paths(tmp_path: Path) -> None:
 
 def test_every_setting_has_an_example() -> None:
     outside = {"config", "print_config", "check_config", "logconfig_dict"}
+    outside |= {"mount", "signal_pool"}  # of pools, which files alone can tell of
     assert set(EXAMPLES) == set(SETTINGS) - outside
 
 
@@ -210,7 +211,7 @@ def test_alias_of_another_server_is_understood(setting: Setting, alias: Alias, r
 @pytest.mark.parametrize("setting", SETTINGS.values(), ids=named)
 def test_declaration_is_complete(setting: Setting) -> None:
     assert not setting.help.endswith(".")
-    assert setting.flags or setting.name in {"wsgi_app", "logconfig_dict"}
+    assert setting.flags or setting.name in {"wsgi_app", "logconfig_dict", "mount", "signal_pool"}
     assert setting.applies in Applies
 
 

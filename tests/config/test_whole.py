@@ -184,7 +184,7 @@ def test_print_config_has_name_value_and_source(read: Read, tmp_path: Path) -> N
     assert ["chdir", "none", "default"] in lines
     assert lines[-1][:3] == ["workers", "=", "auto:"]
     shown = {line[0] for line in lines if line}
-    assert set(SETTINGS) - {"print_config", "check_config"} <= shown
+    assert set(SETTINGS) - {"print_config", "check_config", "mount"} <= shown
 
 
 def test_given_settings_are_listed_for_check_config(read: Read) -> None:

@@ -6,9 +6,10 @@ in the configuration, 3 when the application cannot be loaded or started.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -63,9 +64,6 @@ def load_here(config: Config) -> Application:
     """Load the application in this process as a worker would in its own. Raises `GreenuniError`."""
     from greenuni.worker.life import load_application
 
-    for pair in config.raw_env:
-        name, _, value = pair.partition("=")
-        os.environ[name] = value
     app = load_application(config)
     check_applicable(config, app.interface.value)
     return app
@@ -96,7 +94,7 @@ class Command:
     def load_config(self) -> Config:
         """Read the configuration as it is now, at start and again at each HUP. Raises `ConfigError`."""
         config = self._read()
-        if config.wsgi_app is None:
+        if config.wsgi_app is None and not config.pools:
             raise ConfigError("no application: name one, such as main:app", f"usage: {USAGE}")
         return config
 
@@ -110,13 +108,47 @@ class Command:
         return 0
 
     def _check_config(self) -> int:
-        """Load the configuration and the application, and say what would run."""
+        """Load the configuration and each application, and say what would run."""
         config = self.load_config()
         show_notes(config)
         check_outputs(config, Path(self._directory))
-        app = load_here(config)
-        workers = "1 worker" if config.workers == 1 else f"{config.workers} workers"
-        print(f"configuration:\n{render_given(config)}")
-        print(f"application: {app.target} is {INTERFACE_NAMES[app.interface]} ({app.description})")
-        print(f"{workers} would serve it on {', '.join(map(str, config.addresses))}")
-        return 0
+        if not config.pools:
+            app = load_here(config)
+            print(f"configuration:\n{render_given(config)}")
+            print(describe_check(config, app))
+            return 0
+        print(f"configuration:\n{render_given(config)}", flush=True)
+        return max(in_a_child(functools.partial(check_pool, pool)) for pool in config.pools)
+
+
+def describe_check(config: Config, app: Application) -> str:
+    """What was found, and what would serve it where."""
+    workers = "1 worker" if config.workers == 1 else f"{config.workers} workers"
+    places = ", ".join(map(str, config.addresses))
+    if config.mount not in (None, "/"):
+        places += f" at {config.mount}"
+    return (
+        f"application: {app.target} is {INTERFACE_NAMES[app.interface]} ({app.description})\n"
+        f"{workers} would serve it on {places}"
+    )
+
+
+def check_pool(pool: Config) -> None:
+    """Load the application of one of several pools. Raises `GreenuniError`."""
+    print(f"pool {pool.pool}:\n{render_given(pool)}", flush=True)
+    print(describe_check(pool, load_here(pool)))
+
+
+def in_a_child(check: Callable[[], None]) -> int:
+    """Exit status of ``check`` in a process of its own: what pools import must not meet."""
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    status = 0
+    try:
+        check()
+    except GreenuniError as error:
+        sys.stdout.flush()
+        complain(error)
+        status = error.exit_status
+    sys.exit(status)

@@ -20,13 +20,28 @@ import enum
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from greenuni.config import Config
 from greenuni.observe import AccessLog
 from greenuni.pulse import Pulse
+from greenuni.routing import NOBODY, Mount, Router
 from greenuni.siblings import Siblings
+
+__all__ = [
+    "NOBODY",
+    "QUICK_STOP_BUDGET",
+    "TICK",
+    "Application",
+    "Interface",
+    "Pools",
+    "Pulse",
+    "Seat",
+    "Slot",
+    "WorkerState",
+    "beat_interval",
+]
 
 TICK = 1.0  # seconds between the turns of a loop that has nothing to do
 QUICK_STOP_BUDGET = 1.5  # seconds a worker may still take after INT or QUIT, lifespan included
@@ -64,6 +79,12 @@ class WorkerState(enum.IntEnum):
     DRAINING = 3
 
 
+class Buffer(Protocol):
+    """Bytes that somebody else may change: an mmap, a bytearray."""
+
+    def __getitem__(self, index: int, /) -> int: ...
+
+
 class Slot(Protocol):
     """The worker's own slot in the scoreboard. Written by one process, read by the arbiter.
 
@@ -86,6 +107,55 @@ class Slot(Protocol):
         """Requests ended so far by this worker."""
 
 
+@dataclass(frozen=True)
+class Pools:
+    """The pools that share a worker's port, and the ways from one to the other.
+
+    ``route`` says whose a request is. If it is not ``own``, the connection goes through ``queues[index]``,
+    unless ``is_up`` says that nobody would take it out (503 then), or `NOBODY` has it (404). What others
+    put into the worker's own queue is read from ``arrivals``. One message is one connection. The sockets
+    are SOCK_SEQPACKET (SOCK_DGRAM where there is none) and do not block; all workers of a pool read from
+    the same queue, and it outlives them.
+
+    Of two values for the same pool, ``own`` alone differs: every worker has the same table. A worker that
+    is of an older generation than its siblings may have an older table, but the same queues.
+    """
+
+    own: int
+    names: tuple[str, ...]  # "site", by index
+    mounts: tuple[Mount, ...]
+    queues: tuple[socket.socket, ...]  # sending ends
+    arrivals: socket.socket  # receiving end of the own queue
+    down: tuple[
+        Buffer, ...
+    ]  # a byte each, in memory that the arbiter writes: not 0 when it is down
+    router: Router = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "router", Router(self.mounts))
+
+    def route(self, host: bytes, path: bytes) -> int:
+        """The index of the pool that has a request, or `NOBODY`; for the arguments see `Router.find`."""
+        return self.router.find(host, path)
+
+    def is_up(self, index: int) -> bool:
+        """False while a pool keeps ending before it can serve, or could not start at all.
+
+        A pool that boots is up: what waits in its queue is served as soon as it is ready.
+        """
+        return self.down[index][0] == 0
+
+    @property
+    def prefix(self) -> bytes:
+        """What the paths of this worker's own requests begin with: ``b"/api"``, or empty at the root."""
+        return self.mounts[self.own].prefix.encode()
+
+    def close(self) -> None:
+        """Give the queues up: this process neither takes nor hands over connections any more."""
+        for queue in (*self.queues, self.arrivals):
+            queue.close()
+
+
 @dataclass
 class Seat:
     """All that a shell is given. Callables are to be called from one thread at a time."""
@@ -103,4 +173,7 @@ class Seat:
     reopen_logs: Callable[[], None]
     in_flight: Callable[[], list[str]] = list  # set by the shell: lines for the stuck-worker dump
     siblings: Siblings | None = None  # who accepts from the same listeners, if anybody does
+    pools: Pools | None = (
+        None  # None when everything that arrives at the listeners is for this worker
+    )
     loop: str = ""  # set by a shell that runs on an event loop, before it is ready: which one

@@ -5,9 +5,10 @@
     status = run(load_config, run_worker, preload)
 
 Theory of operation. ``arbiter.Arbiter`` waits on two kinds of descriptors: the signal wake-up pipe
-and the message pipe of each worker. Whatever happens becomes an event (`events`), `decide` turns it
-into commands over a table of workers (`table`), `effects.Effects` carries them out. The process has
-no threads, writes no files but the pid file that was asked for, and never sleeps.
+and the message pipe of each worker. Whatever happens becomes an event (`events`). `fleet` turns it into
+commands, with `decide` for each pool that it concerns, over that pool's table of workers (`table`), and
+`effects.Effects` carries them out. The process has no threads, writes no files but the pid file that was
+asked for, and never sleeps.
 
 A fork unwinds out of the arbiter: in the child nothing of it is left but an `Inherited` record.
 """

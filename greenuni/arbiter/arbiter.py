@@ -1,4 +1,4 @@
-"""The arbiter's life: start, loop, end. What it decides is in `decide`, what it does in `effects`."""
+"""The arbiter's life: start, loop, end. What it decides is in `fleet`, what it does in `effects`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import logging
 import math
 import os
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,23 +15,21 @@ from typing import NoReturn
 
 from greenuni import build
 from greenuni.arbiter.children import Children
-from greenuni.arbiter.decide import decide, next_deadline
 from greenuni.arbiter.effects import BecomeWorker, Effects, Setup, announce
-from greenuni.arbiter.events import Event, Signalled, Tick
+from greenuni.arbiter.events import Event, Signalled, Tick, of_pool
+from greenuni.arbiter.fleet import Fleet, direct, next_deadline
 from greenuni.arbiter.inherited import Inherited
-from greenuni.arbiter.listeners import close_all, open_listeners
+from greenuni.arbiter.preload import Preload, preload_pools
 from greenuni.arbiter.signals import SignalPipe, StoppedEarly
-from greenuni.arbiter.table import Plan, Table
+from greenuni.arbiter.table import counted
 from greenuni.arbiter.title import set_title
 from greenuni.config import Config
 from greenuni.errors import GreenuniError
 from greenuni.observe import Logs
-from greenuni.shell import Application
 
 INIT_PID = 1
 
 LoadConfig = Callable[[], Config]
-Preload = Callable[[Config], Application]
 
 
 def run(
@@ -88,24 +85,25 @@ def _serve(
             pidfile = PidFile(config.pidfile)
             pidfile.write()
             owned.callback(pidfile.remove)
-        setup = Setup(config, open_listeners(config, {}))
-        owned.callback(close_all, setup.listeners)
+        setup = Setup.open(config)
+        owned.callback(setup.close)
         announce(logs.error, setup.listeners.values())
-        application = _preload(config, preload, logs.error)
+        applications = preload_pools(config, preload, logs.error) if preload else {}
     except GreenuniError as error:
         details = getattr(error, "details", "")
         logs.error.error("%s%s", error, f"\n{details.rstrip()}" if details else "")
         return error.exit_status
     # A preloaded application may have children of its own, and wait for them itself.
-    children = Children(adopts=application is None or os.getpid() == INIT_PID)
+    children = Children(adopts=not applications or os.getpid() == INIT_PID)
     owned.callback(children.close)
-    effects = Effects(setup, logs, signals, load_config, application, children)
-    owned.callback(effects.close_listeners)
+    effects = Effects(setup, logs, signals, load_config, applications, children)
+    owned.callback(effects.close)
     # Without this the first collection in a worker would write to every object's header, and have a copy
     # of what it shares with the others.
     gc.collect()
     gc.freeze()
-    return _loop(Table.start(Plan.of(config)), effects, children, signals)
+    fleet = Fleet.start(setup.plans(applications), config.signal_pool)
+    return _loop(fleet, effects, children, signals)
 
 
 def _introduce(config: Config, logs: Logs) -> None:
@@ -113,29 +111,29 @@ def _introduce(config: Config, logs: Logs) -> None:
     logs.error.info("Starting %s", build.summary())
     for note in config.notes:
         logs.error.warning("%s", note)
-    if config.workers_arithmetic:
-        logs.error.info("workers=auto: %s", config.workers_arithmetic)
+    for pool in config.pools:
+        logs.error.info("%s", of_pool(pool.pool, _intention(pool)))
+    # All that are automatic have the same number.
+    arithmetic = {pool.workers_arithmetic for pool in config.each_pool} - {""}
+    for line in arithmetic:
+        logs.error.info("workers=auto: %s", line)
 
 
-def _preload(config: Config, preload: Preload | None, log: logging.Logger) -> Application | None:
-    """Load the application once for all workers."""
-    if not config.preload_app or preload is None:
-        return None
-    application = preload(config)
-    if threading.active_count() > 1:
-        log.warning("The preloaded application has started threads, which workers will not have")
-    return application
+def _intention(pool: Config) -> str:
+    """What a pool is to be, for the banner: ``api.main:app at /api, 2 workers``."""
+    places = [pool.mount] if pool.mount is not None else list(map(str, pool.addresses))
+    return f"{pool.wsgi_app} at {', '.join(places)}, {counted(pool.workers, 'worker')}"
 
 
-def _loop(table: Table, effects: Effects, children: Children, signals: SignalPipe) -> int:
+def _loop(fleet: Fleet, effects: Effects, children: Children, signals: SignalPipe) -> int:
     children.watch(signals.reader)
     signals.begin_loop()
     events: list[Event] = [Tick()]
     while True:
-        _act_on(events, table, effects)
+        _act_on(events, fleet, effects)
         if effects.status is not None:
             return effects.status
-        due = next_deadline(table, time.monotonic())
+        due = next_deadline(fleet, time.monotonic())
         events = children.wait(_milliseconds_until(due))
         events += [Signalled(number) for number in signals.take() if number != signal.SIGCHLD]
         events += children.reap()
@@ -143,11 +141,11 @@ def _loop(table: Table, effects: Effects, children: Children, signals: SignalPip
             events.append(Tick(children.readings(), due))
 
 
-def _act_on(events: list[Event], table: Table, effects: Effects) -> None:
+def _act_on(events: list[Event], fleet: Fleet, effects: Effects) -> None:
     """Decide on all of them; what comes of a command is decided upon before what happened later."""
     waiting = deque(events)
     while waiting and effects.status is None:
-        for command in decide(table, time.monotonic(), waiting.popleft()):
+        for command in direct(fleet, time.monotonic(), waiting.popleft()):
             waiting.extendleft(reversed(effects.carry_out(command)))
 
 

@@ -1,9 +1,10 @@
-"""What the arbiter decides, as a function: `decide` takes what happened and says what to do.
+"""What is decided for one pool, as a function: `decide` takes what happened and says what to do.
 
 Nothing here acts, waits or looks at the world; the table is its only state. After every event, whatever it
 was, the difference between the workers that there are and those that there should be is looked after
 (`reconcile`). So no path can forget to replace a worker, and a roll needs no script: it is a difference
 that gets smaller. Deadlines are looked after when a `Tick` comes, with the scoreboard to tell what ran.
+What concerns the server as a whole, such as signals, is decided in `fleet`.
 """
 
 from __future__ import annotations
@@ -14,20 +15,19 @@ from collections.abc import Callable
 from typing import Any
 
 from greenuni.arbiter.events import (
-    CloseListeners,
+    ChangeCount,
     Command,
-    ConfigRefused,
-    Configured,
     Died,
-    Event,
     Forked,
     ForkFailed,
+    Kill,
     Log,
-    ReloadConfig,
-    ReopenLogs,
+    Planned,
+    PoolEvent,
+    Quit,
     Said,
     Send,
-    Signalled,
+    Stop,
     Tick,
     debug,
     error,
@@ -36,20 +36,20 @@ from greenuni.arbiter.events import (
     warning,
 )
 from greenuni.arbiter.exits import Exit, Sent, describe
-from greenuni.arbiter.messages import Booted, Changed, Failed, Ready, Retiring
+from greenuni.arbiter.messages import Booted, Failed, Ready, Retiring
 from greenuni.arbiter.reconcile import QUICK_PATIENCE, drain, end, place_is_empty, reconcile
 from greenuni.arbiter.scoreboard import Reading
-from greenuni.arbiter.table import BEATING, SERVING, Phase, Stage, Table, Worker, counted
+from greenuni.arbiter.signals import ENDING
+from greenuni.arbiter.table import BEATING, SERVING, Stage, Standing, Table, Worker, counted
 from greenuni.errors import BootError
 from greenuni.shell import beat_interval
 
-DOUBLED = 1.0  # seconds in which a second INT or QUIT is the first one, forwarded twice
 ABORT_PATIENCE = 1.0  # seconds that a stuck worker gets to write its stacks
 FAILED_PATIENCE = 5.0  # seconds that a worker gets to end after it has said why
 OVERSLEPT = 1.0  # seconds; a tick so late means that we were not running, so neither were they
 
 
-def decide(table: Table, now: float, event: Event) -> list[Command]:
+def decide(table: Table, now: float, event: PoolEvent) -> list[Command]:
     """What to do about ``event``, in order. ``now`` is ``time.monotonic()`` seconds."""
     commands = _HANDLERS[type(event)](table, now, event)
     commands += reconcile(table, now)
@@ -130,114 +130,51 @@ def _kill(worker: Worker, now: float, reason: str) -> list[Command]:
     return [Send(worker.serial, signal.SIGKILL)]
 
 
-# Signals
+# What the fleet wants
 
 
-def _signalled(table: Table, now: float, event: Signalled) -> list[Command]:
-    handler = _SIGNALS.get(event.signal)
-    return handler(table, now, event.signal) if handler else []
-
-
-def _stop(table: Table, now: float, number: signal.Signals) -> list[Command]:
-    """TERM: let the workers finish what they have."""
-    if table.is_ending:
-        return [info(f"Handling signal: {number.name} (already stopping)")]
-    table.phase = Phase.STOPPING
-    commands: list[Command] = [info(f"Handling signal: {number.name}"), CloseListeners()]
-    for worker in _not_yet_ending(table):
-        commands += drain(worker, now, "the server was told to stop")
+def _stop(table: Table, now: float, event: Stop) -> list[Command]:
+    table.standing = Standing.ENDING
+    commands: list[Command] = []
+    for worker in not_yet_ending(table):
+        commands += drain(worker, now, event.reason)
     return commands
 
 
-def _quit(table: Table, now: float, number: signal.Signals) -> list[Command]:
-    """INT or QUIT: stop at once; a second one kills.
-
-    One Ctrl-C can arrive twice, from the terminal and from a wrapper that forwards it, so a second one
-    that comes within `DOUBLED` seconds is the same one.
-    """
-    commands: list[Command] = [info(f"Handling signal: {number.name}")]
-    if table.phase is not Phase.QUITTING:
-        return [*commands, *_quit_all(table, now, "the server was told to stop at once")]
-    if now - table.quitting_since < DOUBLED:
-        return [info(f"Handling signal: {number.name} (already stopping at once)")]
-    for worker in table.workers.values():
-        commands += _kill(worker, now, "it was told so a second time")
-    return commands
-
-
-def _quit_all(table: Table, now: float, reason: str) -> list[Command]:
-    table.phase = Phase.QUITTING
-    table.quitting_since = now
-    commands: list[Command] = [CloseListeners()]
+def _quit(table: Table, now: float, event: Quit) -> list[Command]:
+    table.standing = Standing.ENDING
+    table.exit_status = event.exit_status
+    commands: list[Command] = []
     for worker in table.having(SERVING | {Stage.STOPPING}):
         # A worker that boots may not have its own handlers yet, and QUIT would dump its core.
         quick = signal.SIGTERM if worker.ready_at is None else signal.SIGQUIT
-        commands += end(worker, now, quick, QUICK_PATIENCE, reason)
-    for worker in _not_yet_ending(table):
-        commands += drain(worker, now, reason)
+        commands += end(worker, now, quick, QUICK_PATIENCE, event.reason)
+    for worker in not_yet_ending(table):
+        commands += drain(worker, now, event.reason)
     return commands
 
 
-def _not_yet_ending(table: Table) -> list[Worker]:
+def _kill_all(table: Table, now: float, event: Kill) -> list[Command]:
+    commands: list[Command] = []
+    for worker in table.workers.values():
+        commands += _kill(worker, now, event.reason)
+    return commands
+
+
+def not_yet_ending(table: Table) -> list[Worker]:
+    """Those who have not been told to end."""
     return table.having({Stage.BOOTING, Stage.BROKEN, Stage.FAILED} | SERVING)
 
 
-def _reload(table: Table, now: float, number: signal.Signals) -> list[Command]:
-    if table.is_ending:
-        return []
-    return [info(f"Handling signal: {number.name}"), ReopenLogs(), _new_generation(table)]
+def _change_count(table: Table, now: float, event: ChangeCount) -> list[Command]:
+    table.count = max(1, table.count + event.by)
+    return []
 
 
-def _new_generation(table: Table) -> ReloadConfig:
-    table.latest += 1
-    return ReloadConfig(table.latest)
-
-
-def _reopen_logs(table: Table, now: float, number: signal.Signals) -> list[Command]:
-    everybody = [Send(worker.serial, signal.SIGUSR1) for worker in table.having(BEATING)]
-    booting = [Send(worker.serial, signal.SIGUSR1) for worker in table.having({Stage.BOOTING})]
-    return [info(f"Handling signal: {number.name}"), ReopenLogs(), *everybody, *booting]
-
-
-def _change_count(table: Table, now: float, number: signal.Signals) -> list[Command]:
-    if table.is_ending:
-        return []
-    table.count = max(1, table.count + (1 if number is signal.SIGTTIN else -1))
-    return [info(f"Handling signal: {number.name}; wanted now: {counted(table.count, 'worker')}")]
-
-
-def _not_supported(table: Table, now: float, number: signal.Signals) -> list[Command]:
-    return [warning(f"{number.name} does nothing here: {_INSTEAD[number]}")]
-
-
-_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
-_INSTEAD = {
-    signal.SIGUSR2: "send HUP to load new code and configuration without a lost request; to replace "
-    "the program itself, start a second server with --reuse-port and send TERM to this one",
-    signal.SIGWINCH: "send TTOU to have fewer workers, TERM to stop gracefully",
-}
-_SIGNALS: dict[signal.Signals, Callable[[Table, float, signal.Signals], list[Command]]] = {
-    signal.SIGTERM: _stop,
-    signal.SIGINT: _quit,
-    signal.SIGQUIT: _quit,
-    signal.SIGHUP: _reload,
-    signal.SIGUSR1: _reopen_logs,
-    signal.SIGTTIN: _change_count,
-    signal.SIGTTOU: _change_count,
-    signal.SIGUSR2: _not_supported,
-    signal.SIGWINCH: _not_supported,
-}
-
-
-# Configuration
-
-
-def _configured(table: Table, now: float, event: Configured) -> list[Command]:
-    """A new generation is planned. What boots for an older one is of no use, unless its place is empty."""
-    if table.is_ending:
-        return []
+def _planned(table: Table, now: float, event: Planned) -> list[Command]:
+    """What boots for an older generation is of no use, unless its place is empty."""
     table.plans[event.generation] = event.plan
-    table.target = event.generation
+    table.target = table.planned = event.generation
     table.settled = None
     table.crash_loops.clear()
     table.failures_told.clear()
@@ -258,11 +195,6 @@ def _will_fill_its_place(table: Table, worker: Worker) -> bool:
     """Whether it boots code that is known to work into a place that nobody else holds."""
     is_alone = all(other is worker for other in table.in_place(worker.number))
     return is_alone and worker.stage is Stage.BOOTING and worker.generation == table.proven
-
-
-def _config_refused(table: Table, now: float, event: ConfigRefused) -> list[Command]:
-    text = f"{event.reason.removesuffix('.')}. The old configuration and its workers go on."
-    return [error(text, event.details)]
 
 
 # Workers
@@ -314,15 +246,6 @@ def _retiring(table: Table, now: float, worker: Worker, message: Retiring) -> li
     return [info(f"{worker.label} asks to be replaced: {message.reason}")]
 
 
-def _changed(table: Table, now: float, worker: Worker, message: Changed) -> list[Command]:
-    """Every worker sees the same save; only the newest generation is listened to, so it counts once."""
-    newest = max((other.generation for other in _not_yet_ending(table)), default=0)
-    if table.is_ending or worker.generation < newest:
-        return []
-    has_changed = Log(logging.INFO, f"{message.path} has changed; reloading")
-    return [has_changed, _new_generation(table)]
-
-
 def _failed(table: Table, now: float, worker: Worker, message: Failed) -> list[Command]:
     if worker.stage is Stage.BOOTING:
         return _cannot_boot(table, now, worker, message)
@@ -335,7 +258,9 @@ def _failed(table: Table, now: float, worker: Worker, message: Failed) -> list[C
 
 
 def _cannot_boot(table: Table, now: float, worker: Worker, failure: Failed) -> list[Command]:
-    """A boot failure ends the server, a roll or just this attempt, depending on who serves already."""
+    """A boot failure ends a roll or just this attempt if somebody serves already. If nobody ever has, it is
+    noted as the pool's ``exit_status``, and the fleet knows whether the whole server ends with it.
+    """
     alive = worker.serial in table.workers
     if alive:
         worker.become(Stage.BROKEN if worker.plan.reload else Stage.FAILED)
@@ -351,8 +276,7 @@ def _cannot_boot(table: Table, now: float, worker: Worker, failure: Failed) -> l
             commands.append(info("Waiting for a file to change before the next attempt"))
     if table.proven is None and not worker.plan.reload:
         table.exit_status = failure.exit_status
-        reason = "the first generation of workers cannot boot"
-        return [*commands, error(f"Stopping: {reason}"), *_quit_all(table, now, reason)]
+        return commands
     if table.proven is not None and worker.generation == table.target != table.proven:
         return [*commands, *_give_up(table, now)]
     if not alive:
@@ -384,9 +308,8 @@ def _died(table: Table, now: float, event: Died) -> list[Command]:
         return _cannot_boot(table, now, worker, Failed(message, "", BootError.exit_status))
     life = f"it lived {now - worker.started_at:.1f} s and answered {counted(event.requests, 'request')}"
     text = f"{worker.label} {cause}; {life}"
-    never_served = table.is_ending and table.proven is None and table.exit_status != 0
-    # What the server fails of has been told, as the last line that anybody reads.
-    line = debug(text) if never_served else _death_line(worker, event.exit, text)
+    # What the pool fails of has been told, as the last line that anybody reads.
+    line = debug(text) if table.exit_status else _death_line(worker, event.exit, text)
     commands: list[Command] = [line]
     if worker.stage in SERVING | {Stage.FAILED, Stage.BROKEN}:
         commands += place_is_empty(table, worker, now)
@@ -397,7 +320,7 @@ def _death_line(worker: Worker, exit: Exit, text: str) -> Log:
     if worker.stage in SERVING:
         return error(text)
     # While it boots the signal itself ends a worker, be it ours or that of the terminal.
-    was_to_be = exit.is_clean or exit.number in _ENDING
+    was_to_be = exit.is_clean or exit.number in ENDING
     if worker.stage is Stage.FAILED or (worker.stage is Stage.STOPPING and was_to_be):
         return debug(text) if worker.ready_at is None else info(text)
     return warning(text)
@@ -408,13 +331,14 @@ _MESSAGES: dict[type[Any], Callable[[Table, float, Worker, Any], list[Command]]]
     Ready: _ready,
     Failed: _failed,
     Retiring: _retiring,
-    Changed: _changed,
 }
 _HANDLERS: dict[type[Any], Callable[[Table, float, Any], list[Command]]] = {
     Tick: _tick,
-    Signalled: _signalled,
-    Configured: _configured,
-    ConfigRefused: _config_refused,
+    Planned: _planned,
+    ChangeCount: _change_count,
+    Stop: _stop,
+    Quit: _quit,
+    Kill: _kill_all,
     Forked: _forked,
     ForkFailed: _fork_failed,
     Said: _said,

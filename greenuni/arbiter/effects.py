@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from greenuni.arbiter.events import (
     Configured,
     Event,
     Finish,
+    Forget,
     Forked,
     ForkFailed,
     KeepPlaces,
@@ -25,10 +26,13 @@ from greenuni.arbiter.events import (
     ReopenLogs,
     Send,
     Settle,
+    ShowPool,
     Spawn,
+    of_pool,
 )
 from greenuni.arbiter.inherited import Inherited
-from greenuni.arbiter.listeners import Listener, open_listeners
+from greenuni.arbiter.links import Link, close_links, open_links, pools_of
+from greenuni.arbiter.listeners import Listener, close_all, open_listeners
 from greenuni.arbiter.signals import SignalPipe
 from greenuni.arbiter.table import Plan
 from greenuni.arbiter.title import set_title
@@ -37,7 +41,7 @@ from greenuni.errors import GreenuniError
 from greenuni.observe import Logs
 from greenuni.shell import Application
 
-RESTART_ONLY = ("chdir", "pidfile", "preload_app", "reuse_port")
+RESTART_ONLY = ("chdir", "pidfile", "reuse_port")
 
 
 class BecomeWorker(BaseException):
@@ -48,12 +52,49 @@ class BecomeWorker(BaseException):
         self.inherited = inherited
 
 
-@dataclass(frozen=True)
+@dataclass
 class Setup:
-    """What one generation of workers is given."""
+    """What one generation of workers is given. ``users`` are the pools that may yet be forked from it."""
 
     config: Config
     listeners: dict[Address, Listener]
+    links: dict[str, Link]
+    users: set[str]
+
+    @classmethod
+    def open(cls, config: Config, others: Iterable[Setup] = ()) -> Setup:
+        """Open what a configuration needs and ``others`` do not have. Raises `GreenuniError`."""
+        listeners = {
+            address: found for other in others for address, found in other.listeners.items()
+        }
+        links = {name: link for other in others for name, link in other.links.items()}
+        opened = open_listeners(config, listeners)
+        try:
+            linked = open_links(config, links)
+        except GreenuniError:
+            close_all({at: new for at, new in opened.items() if at not in listeners})
+            raise
+        return cls(config, opened, linked, {pool.pool for pool in config.each_pool})
+
+    def close(self) -> None:
+        """Close all of it. Harmless if that has been done."""
+        close_all(self.listeners)
+        close_links(self.links.values())
+
+    def config_of(self, pool: str) -> Config:
+        """What holds for the workers of a pool."""
+        return next(config for config in self.config.each_pool if config.pool == pool)
+
+    def listeners_of(self, pool: str) -> list[Listener]:
+        """What the workers of a pool accept from."""
+        return [self.listeners[at] for at in dict.fromkeys(self.config_of(pool).addresses)]
+
+    def plans(self, preloaded: Container[str]) -> dict[str, Plan]:
+        """What the arbiter itself needs of it, by pool."""
+        return {
+            config.pool: dataclasses.replace(Plan.of(config), preload=config.pool in preloaded)
+            for config in self.config.each_pool
+        }
 
 
 class Effects:
@@ -65,9 +106,10 @@ class Effects:
         logs: Logs,
         signals: SignalPipe,
         load_config: Callable[[], Config],
-        application: Application | None,
+        applications: Mapping[str, Application],
         children: Children,
     ) -> None:
+        """``applications`` are those that have been preloaded, by pool."""
         self.status: int | None = None
         self._setups = {0: setup}
         self._logs = logs
@@ -75,7 +117,7 @@ class Effects:
         self._logged = setup.config  # whose log settings are in force
         self._signals = signals
         self._load_config = load_config
-        self._application = application
+        self._applications = applications
         self._children = children
         self._pid = os.getpid()
 
@@ -88,7 +130,7 @@ class Effects:
         setup = self._setups[command.generation]
         try:
             listeners = [
-                listener.for_place(command.number) for listener in setup.listeners.values()
+                listener.for_place(command.number) for listener in setup.listeners_of(command.pool)
             ]
             with self._signals.held():
                 birth = self._children.fork(command.serial)
@@ -98,15 +140,19 @@ class Effects:
             return [ForkFailed(command.serial, str(error))]
         if isinstance(birth, int):
             return [Forked(command.serial, birth)]
+        pools = pools_of(setup.config, setup.links, command.pool)
         for listener in self._all_listeners():
             listener.leave_to_child(keep=listeners)
+        for link in self._all_links():
+            link.leave_to_child(pools)
         raise BecomeWorker(
             Inherited(
                 number=command.number,
                 generation=command.generation,
-                config=setup.config,
+                config=setup.config_of(command.pool),
                 listeners=tuple(listeners),
-                application=self._application,
+                pools=pools,
+                application=self._applications.get(command.pool),
                 logs=self._logs,
                 slot=birth.slot,
                 siblings=birth.siblings,
@@ -127,30 +173,24 @@ class Effects:
 
     def _reload_config(self, command: ReloadConfig) -> list[Event]:
         """Nothing of the running server changes unless all of the new configuration can be used."""
-        current = {
-            address: listener
-            for setup in self._setups.values()
-            for address, listener in setup.listeners.items()
-        }
+        known = self._all_listeners()
         try:
-            config = self._load_config()
-            listeners = open_listeners(config, current)
+            setup = Setup.open(self._load_config(), self._setups.values())
         except GreenuniError as error:
             return [_refused(error)]
-        fresh = [listener for address, listener in listeners.items() if address not in current]
+        self._setups[command.generation] = setup
         try:
-            self._use_logs_of(config)
+            self._use_logs_of(setup.config)
         except GreenuniError as error:
-            for listener in fresh:
-                listener.close()
+            setup.users.clear()
+            self._close_unused()
             self._go_back_to_logs_of(self._logged)
             return [_refused(error)]
-        announce(self._logs.error, fresh)
-        self._warn_of_what_stays(config)
-        set_title("arbiter", config)
-        self._setups[command.generation] = Setup(config, listeners)
-        plan = dataclasses.replace(Plan.of(config), preload=self._application is not None)
-        return [Configured(command.generation, plan)]
+        announce(self._logs.error, [new for new in self._all_listeners() if new not in known])
+        self._warn_of_what_stays(setup.config)
+        set_title("arbiter", setup.config)
+        plans = setup.plans(self._applications)
+        return [Configured(command.generation, plans, setup.config.signal_pool)]
 
     def _use_logs_of(self, config: Config) -> None:
         """Open the logs anew: the files behind the same settings may have changed as well."""
@@ -168,19 +208,47 @@ class Effects:
         for name in RESTART_ONLY:
             if getattr(config, name) != getattr(self._first_config, name):
                 self._logs.error.warning("A new value of %s needs a restart", name)
+        for pool in config.each_pool:
+            if pool.preload_app is not (pool.pool in self._applications):
+                text = of_pool(pool.pool, "A new value of preload_app needs a restart")
+                self._logs.error.warning("%s", text)
 
     def _reopen_logs(self, command: ReopenLogs) -> list[Event]:
         self._logs.reopen()
         return []
 
     def _settle(self, command: Settle) -> list[Event]:
-        keep = self._setups[command.generation]
-        for listener in self._all_listeners():
-            if listener not in keep.listeners.values():
+        for generation, setup in self._setups.items():
+            if generation != command.generation:
+                setup.users.discard(command.pool)
+        self._close_unused()
+        return []
+
+    def _forget(self, command: Forget) -> list[Event]:
+        for setup in self._setups.values():
+            setup.users.discard(command.pool)
+        self._close_unused()
+        return []
+
+    def _close_unused(self) -> None:
+        """Drop the setups that nobody is forked from any more, and close what was only theirs."""
+        listeners, links = self._all_listeners(), self._all_links()
+        self._setups = {at: setup for at, setup in self._setups.items() if setup.users}
+        setups = self._setups.values()
+        used = [
+            found for setup in setups for pool in setup.users for found in setup.listeners_of(pool)
+        ]
+        for listener in listeners:
+            if listener not in used:
                 listener.close()
-        self._setups = {command.generation: keep}
-        if self._logged is not keep.config:
-            self._go_back_to_logs_of(keep.config)
+        close_links(set(links) - set(self._all_links()))
+        if self._setups and all(setup.config is not self._logged for setup in setups):
+            self._go_back_to_logs_of(self._setups[max(self._setups)].config)
+
+    def _show_pool(self, command: ShowPool) -> list[Event]:
+        for setup in self._setups.values():
+            if command.pool in setup.links:
+                setup.links[command.pool].show(command.is_up)
         return []
 
     def _keep_places(self, command: KeepPlaces) -> list[Event]:
@@ -189,13 +257,14 @@ class Effects:
         return []
 
     def _close_listeners(self, command: CloseListeners) -> list[Event]:
-        self.close_listeners()
-        return []
-
-    def close_listeners(self) -> None:
-        """Stop listening. May be called again."""
         for listener in self._all_listeners():
             listener.close()
+        return []
+
+    def close(self) -> None:
+        """Give everything up that is held for workers. May be called again."""
+        for setup in self._setups.values():
+            setup.close()
 
     def _finish(self, command: Finish) -> list[Event]:
         self.status = command.status
@@ -203,12 +272,14 @@ class Effects:
 
     def _all_listeners(self) -> list[Listener]:
         """Each once, though generations share them."""
-        found = {
-            id(listener): listener
-            for setup in self._setups.values()
-            for listener in setup.listeners.values()
-        }
-        return list(found.values())
+        setups = self._setups.values()
+        return list(
+            {id(found): found for setup in setups for found in setup.listeners.values()}.values()
+        )
+
+    def _all_links(self) -> list[Link]:
+        """Each once, though generations share them."""
+        return list({link for setup in self._setups.values() for link in setup.links.values()})
 
     def __repr__(self) -> str:
         return f"<Effects generations={sorted(self._setups)} status={self.status}>"
@@ -221,6 +292,8 @@ _ACTIONS: dict[type[Any], Callable[[Effects, Any], list[Event]]] = {
     ReloadConfig: Effects._reload_config,
     ReopenLogs: Effects._reopen_logs,
     Settle: Effects._settle,
+    Forget: Effects._forget,
+    ShowPool: Effects._show_pool,
     KeepPlaces: Effects._keep_places,
     CloseListeners: Effects._close_listeners,
     Finish: Effects._finish,
@@ -236,4 +309,5 @@ def _refused(error: GreenuniError) -> ConfigRefused:
 def announce(log: logging.Logger, listeners: Iterable[Listener]) -> None:
     """Say where we listen; the port is the real one where 0 was asked for."""
     for listener in listeners:
-        log.info("Listening at: %s (%d)", listener.url, os.getpid())
+        text = of_pool(listener.pool, f"Listening at: {listener.url} ({os.getpid()})")
+        log.info("%s", text)

@@ -1,4 +1,4 @@
-"""The two vocabularies of `decide`: events go in, commands come out. Nothing here acts.
+"""The vocabularies of the supervisor: events go in, commands come out. Nothing here acts.
 
 A worker is named by its ``serial``, which is never used twice; its pid is known once it is forked.
 """
@@ -68,10 +68,14 @@ class Died:
 
 @dataclass(frozen=True)
 class Configured:
-    """`ReloadConfig` has been carried out: the new generation's listeners are open."""
+    """`ReloadConfig` has been carried out: the new generation's listeners are open.
+
+    ``plans`` are by pool, in order; ``signal_pool`` is the one that TTIN and TTOU mean, None for all.
+    """
 
     generation: int
-    plan: Plan
+    plans: Mapping[str, Plan]
+    signal_pool: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,16 +88,59 @@ class ConfigRefused:
 
 Event = Signalled | Tick | Forked | ForkFailed | Said | Died | Configured | ConfigRefused
 
+# What the fleet tells one pool
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A new generation of this pool is to take over."""
+
+    generation: int
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class ChangeCount:
+    """So many workers more, or fewer, are wanted."""
+
+    by: int
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Let the workers finish what they have; nobody follows them."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Quit:
+    """The workers are to end at once. ``exit_status`` is not 0 when that is for a failure told already."""
+
+    reason: str
+    exit_status: int = 0
+
+
+@dataclass(frozen=True)
+class Kill:
+    """Who is still there is killed."""
+
+    reason: str
+
+
+PoolEvent = Tick | Forked | ForkFailed | Said | Died | Planned | ChangeCount | Stop | Quit | Kill
+
 # Commands
 
 
 @dataclass(frozen=True)
 class Spawn:
-    """Fork worker ``serial``, of that generation, into place ``number``."""
+    """Fork worker ``serial``, of that generation, into place ``number`` of a pool."""
 
     serial: int
     number: int
     generation: int
+    pool: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,9 +178,25 @@ class ReopenLogs:
 
 @dataclass(frozen=True)
 class Settle:
-    """Only ``generation`` goes on: drop the configurations and close the listeners of all others."""
+    """Only ``generation`` of a pool goes on: what its others alone were given is dropped and closed."""
 
     generation: int
+    pool: str = ""
+
+
+@dataclass(frozen=True)
+class Forget:
+    """Nobody will be forked into this pool any more: what it alone was given is dropped and closed."""
+
+    pool: str
+
+
+@dataclass(frozen=True)
+class ShowPool:
+    """Let the workers of other pools know whether this one can be expected to answer."""
+
+    pool: str
+    is_up: bool
 
 
 @dataclass(frozen=True)
@@ -156,7 +219,17 @@ class Finish:
 
 
 Command = (
-    Spawn | Send | Log | ReloadConfig | ReopenLogs | Settle | KeepPlaces | CloseListeners | Finish
+    Spawn
+    | Send
+    | Log
+    | ReloadConfig
+    | ReopenLogs
+    | Settle
+    | Forget
+    | ShowPool
+    | KeepPlaces
+    | CloseListeners
+    | Finish
 )
 
 
@@ -178,6 +251,11 @@ def warning(text: str) -> Log:
 def error(text: str, details: str = "") -> Log:
     """A sentence at level error, with a traceback where there is one."""
     return Log(logging.ERROR, sentence(text), details)
+
+
+def of_pool(pool: str, text: str) -> str:
+    """A line of the log about one of several pools, which have names."""
+    return f"[{pool}] {text}" if pool else text
 
 
 def sentence(text: str) -> str:

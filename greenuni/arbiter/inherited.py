@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from greenuni.arbiter.scoreboard import BoardSlot
 from greenuni.config import Config
 from greenuni.observe import Logs
-from greenuni.shell import Application
+from greenuni.shell import Application, Pools
 from greenuni.siblings import Siblings
 
 
@@ -17,13 +17,15 @@ class Inherited:
     """The record that a worker is built from. It owns the descriptors in it.
 
     ``number`` is the worker's place, 0 to ``workers`` - 1; its successor gets the same number, and
-    while a roll lasts both carry it. ``application`` is there only under ``--preload``.
+    while a roll lasts both carry it. ``config`` is that of the worker's pool, and ``pools`` is None where
+    its listeners lead to no other. ``application`` is there only under ``--preload``.
     """
 
     number: int
     generation: int
     config: Config
     listeners: tuple[socket.socket, ...]
+    pools: Pools | None
     application: Application | None
     logs: Logs
     slot: BoardSlot

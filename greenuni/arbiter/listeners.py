@@ -2,6 +2,7 @@
 
 Without ``reuse_port`` all workers accept from one socket an address. With it each place has a socket of its
 own, which the arbiter holds too, so that what waits in its queue is taken over by the next worker there.
+Pools share one socket an address in any case.
 
 A Unix socket's path is removed only by the process that made it, and only while it still is that socket.
 """
@@ -29,8 +30,11 @@ class Listener:
 
     def __init__(self, address: Address, config: Config) -> None:
         self._address = address
+        self.pool = config.pool  # whose own address it is, empty when it is the server's
         self._backlog = config.backlog
-        self._has_places = config.reuse_port and isinstance(address, TcpAddress)
+        # Places are numbered in each pool, so several pools share one socket.
+        is_alone = not config.pools and not config.pool
+        self._has_places = config.reuse_port and isinstance(address, TcpAddress) and is_alone
         self._made: tuple[str, int, int] | None = None  # path, device and inode of a Unix socket
         self._sockets = [self._open(address, config)]
 
@@ -63,6 +67,7 @@ class Listener:
 
     def adopt(self, config: Config) -> None:
         """Go on under a newer configuration."""
+        self.pool = config.pool
         self._backlog = config.backlog
         for listening in self._sockets:
             listening.listen(config.backlog)
@@ -106,7 +111,7 @@ class Listener:
 
 
 def open_listeners(config: Config, current: Listeners) -> dict[Address, Listener]:
-    """A listener for each address of ``config``, those of ``current`` where they fit.
+    """A listener for each address of a server and its pools, those of ``current`` where they fit.
 
     Raises ``ListenError``, or ``ConfigError`` for an unknown owner of a Unix socket; then nothing new
     stays open and ``current`` is as it was.
@@ -114,14 +119,15 @@ def open_listeners(config: Config, current: Listeners) -> dict[Address, Listener
     opened: list[Listener] = []
     listeners: dict[Address, Listener] = {}
     try:
-        for address in config.addresses:
+        owners = config.owners()
+        for address, owner in owners.items():
             if address in current:
                 listeners[address] = current[address]
-            elif address not in listeners:
-                opened.append(Listener(address, config))
+            else:
+                opened.append(Listener(address, owner))
                 listeners[address] = opened[-1]
-        for listener in listeners.values():
-            listener.adopt(config)
+        for address, listener in listeners.items():
+            listener.adopt(owners[address])
     except GreenuniError:
         for listener in opened:
             listener.close()

@@ -1,4 +1,4 @@
-"""The difference between the workers that there are and those that there should be.
+"""The difference between the workers of a pool that there are and those that there should be.
 
 Places 0 to ``count`` - 1 are to be held by one ready worker of the target generation each. A place that
 nobody holds is filled at once, unless a crash loop makes it wait. A worker that is outdated or asks to
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 
-from greenuni.arbiter.events import Command, Finish, KeepPlaces, Send, Settle, Spawn, error, info
+from greenuni.arbiter.events import Command, KeepPlaces, Send, Settle, Spawn, error, info
 from greenuni.arbiter.exits import Sent
 from greenuni.arbiter.table import IN_PLACE, SERVING, Stage, Table, Worker, counted
 
@@ -47,9 +47,9 @@ def place_is_empty(table: Table, worker: Worker, now: float) -> list[Command]:
 
 
 def reconcile(table: Table, now: float) -> list[Command]:
-    """The commands that make the difference smaller."""
-    if table.is_ending:
-        return [] if table.workers else [Finish(table.exit_status)]
+    """The commands that make the difference smaller. For a pool that ends or cannot serve there is none."""
+    if table.is_ending or table.exit_status:
+        return []
     return [
         *_end_surplus(table, now),
         *_fill_places(table, now),
@@ -96,7 +96,7 @@ def _successors(table: Table) -> list[Worker]:
 
 def _spawn(table: Table, number: int, now: float) -> Spawn:
     worker = table.add(number, table.target, now)
-    return Spawn(worker.serial, number, table.target)
+    return Spawn(worker.serial, number, table.target, table.name)
 
 
 def _settle(table: Table) -> list[Command]:
@@ -108,8 +108,8 @@ def _settle(table: Table) -> list[Command]:
         return []
     table.settled = table.target
     table.plans = {table.target: table.plans[table.target]}
-    commands: list[Command] = [Settle(table.target)]
-    if table.target and table.target == table.latest:
+    commands: list[Command] = [Settle(table.target, table.name)]
+    if table.target > table.first and table.target == table.planned:
         commands.append(
             info(f"Reloaded: the new generation serves in {counted(table.count, 'worker')}")
         )

@@ -1,4 +1,4 @@
-"""The table that the arbiter decides over: its workers, what stage each is in, what is planned.
+"""The table of one pool, which `decide` decides over: its workers, their stages, what is planned.
 
 ::
 
@@ -13,6 +13,7 @@ Death, expected or not, takes a worker off the table from any stage. The exact s
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -20,12 +21,12 @@ from greenuni.arbiter.exits import Sent
 from greenuni.config import Config
 
 
-class Phase(enum.Enum):
-    """What the server as a whole is doing."""
+class Standing(enum.Enum):
+    """What is to become of a pool."""
 
-    RUNNING = "running"
-    STOPPING = "stopping"  # workers drain
-    QUITTING = "quitting"  # workers end at once
+    STAYING = "staying"
+    LEAVING = "leaving"  # not configured any more: it serves until no other pool knows of it
+    ENDING = "ending"  # its workers end and nobody follows them
 
 
 class Stage(enum.Enum):
@@ -142,36 +143,51 @@ class CrashLoop:
 
 @dataclass
 class Table:
-    """All that `decide` knows. Changed by `decide` only.
+    """All that is known of a pool. Changed by `decide`, and its ``standing`` by the fleet as well.
 
     ``target`` is the generation that every worker should be of; ``proven`` the latest of which a worker
-    became ready. They differ while a roll has not had its first success.
+    became ready. They differ while a roll has not had its first success. ``serials`` are never used twice,
+    in any pool.
     """
 
     plans: dict[int, Plan]
-    phase: Phase = Phase.RUNNING
-    quitting_since: float = 0.0  # time.monotonic() seconds, once that is the phase
-    latest: int = 0  # the highest generation given out
+    name: str = ""  # empty when it is the only one
+    serials: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    standing: Standing = Standing.STAYING
+    first: int = 0  # the generation that it began with
     target: int = 0
+    planned: int = 0  # the latest that was to be the target
     proven: int | None = None
     settled: int | None = None
     count: int = 1
     workers: dict[int, Worker] = field(default_factory=dict)
     crash_loops: dict[int, CrashLoop] = field(default_factory=dict)
     failures_told: set[tuple[int, str]] = field(default_factory=set)
-    next_serial: int = 1
-    exit_status: int = 0
+    exit_status: int = 0  # of the failure for which it has never served; 0 is none
 
     @classmethod
-    def start(cls, plan: Plan) -> Table:
-        """The table of a server that has not forked anything."""
-        return cls({0: plan}, count=plan.workers)
+    def start(
+        cls,
+        plan: Plan,
+        name: str = "",
+        generation: int = 0,
+        serials: Iterator[int] | None = None,
+    ) -> Table:
+        """The table of a pool for which nothing has been forked."""
+        return cls(
+            {generation: plan},
+            name,
+            serials or itertools.count(1),
+            first=generation,
+            target=generation,
+            planned=generation,
+            count=plan.workers,
+        )
 
     def add(self, number: int, generation: int, now: float) -> Worker:
         """Enter a worker that is about to be forked."""
         plan = self.plans[generation]
-        worker = Worker(self.next_serial, number, generation, plan, now, seen_at=now)
-        self.next_serial += 1
+        worker = Worker(next(self.serials), number, generation, plan, now, seen_at=now)
         self.workers[worker.serial] = worker
         return worker
 
@@ -190,8 +206,20 @@ class Table:
 
     @property
     def is_ending(self) -> bool:
-        """Whether the server is on its way out."""
-        return self.phase in (Phase.STOPPING, Phase.QUITTING)
+        """Whether its workers are on their way out."""
+        return self.standing is Standing.ENDING
+
+    @property
+    def is_down(self) -> bool:
+        """Whether it has shown that it cannot serve: one death is made good before anybody need know."""
+        if self.exit_status:
+            return True
+        has_failed = any(loop.deaths > 1 for loop in self.crash_loops.values())
+        return (has_failed or bool(self.having({Stage.BROKEN}))) and not self.having(SERVING)
+
+    def __repr__(self) -> str:
+        name = f" of {self.name}" if self.name else ""
+        return f"<Table{name} {self.standing.value} target={self.target} {list(self.workers.values())}>"
 
 
 def counted(number: int, noun: str) -> str:

@@ -16,11 +16,13 @@ COMM_LENGTH = 15  # bytes; the kernel keeps no more
 
 
 def set_title(role: str, config: Config) -> None:
-    """Name this process ``greenuni: role [name]``.
+    """Name this process ``greenuni: role [name]``, a worker of one of several pools after that as well.
 
     Without setproctitle only the short name of Linux can be set, which ``ps -o comm`` and ``top`` show.
     """
-    name = config.proc_name or config.wsgi_app
+    pools = ", ".join(pool.pool for pool in config.pools)
+    name = config.proc_name or config.wsgi_app or pools
+    role = f"{role} {config.pool}".rstrip()
     title = f"greenuni: {role} [{name}]" if name else f"greenuni: {role}"
     if setproctitle is not None:
         setproctitle(title)

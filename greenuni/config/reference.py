@@ -73,24 +73,27 @@ app = "mysite.admin:application"
 bind = ["127.0.0.1:9000"]   # not on the shared port, as it has no mount
 ```
 
-In Python it is `pools = {"site": {"app": "mysite.wsgi:application", "workers": 4}}`. In a pool, `app` is another
-word for `wsgi_app`. What is said above the pools, on the command line and in the environment holds for each pool
-that says nothing else, and that it means something to: `threads = 8` above an ASGI pool is for the others.
+In Python it is `pools = {"site": {"app": "mysite.wsgi:application", "workers": 4}}`. In a pool, `app` is
+another word for `wsgi_app`. What is said above the pools, on the command line and in the environment holds
+for each pool that says nothing else, and that it means something to: `threads = 8` above an ASGI pool is for
+the others.
 
-- A pool without `bind` listens on the server's. A pool with one listens there alone, and what arrives there is for
-  it whatever the path; with a `mount` besides it listens on both, and whose a request is depends on its path alone.
-- A mount is `/path`, `host/` or `host/path`. The longest path wins, on the boundary of a segment; the request's
-  host comes before any host. No two pools have the same mount.
-- Settings marked "for the whole server" cannot stand in a pool. What limits a request head is among them: until it
-  is read, nobody knows which pool it is for.
-- The applications of several pools with `preload_app` are loaded into one interpreter, one after the other: two
-  modules of the same name, or two settings modules of Django, need pools that do not preload.
-- A worker finds the name of its pool in `GREENUNI_POOL`, and its number in it in `GREENUNI_WORKER_ID`. Its lines
-  in the error log begin with the name. The logs are common to all: where pools run as different users, log to
-  standard error, or rotate by copying, because a worker can reopen only a file that its user may write.
-- HUP starts pools that are new, replaces the workers of the others and ends those that are gone when nobody sends
-  them requests any more. What fails in one pool, be it its new code or all its workers, is that pool's alone;
-  only at the start of the server every pool has to come up.
+- A pool without `bind` listens on the server's. A pool with one listens there alone, and what arrives there
+  is for it whatever the path; with a `mount` besides it listens on both, and whose a request is depends on
+  its path alone.
+- A mount is `/path`, `host/` or `host/path`. The longest path wins, on the boundary of a segment; the
+  request's host comes before any host. No two pools have the same mount.
+- Settings marked "for the whole server" cannot stand in a pool. What limits a request head is among them:
+  until it is read, nobody knows which pool it is for.
+- The applications of several pools with `preload_app` are loaded into one interpreter, one after the other:
+  two modules of the same name, or two settings modules of Django, need pools that do not preload.
+- A worker finds the name of its pool in `GREENUNI_POOL`, and its number in it in `GREENUNI_WORKER_ID`. Its
+  lines in the error log begin with the name. The logs are common to all: where pools run as different users,
+  log to standard error, or rotate by copying, because a worker can reopen only a file that its user may
+  write.
+- HUP starts pools that are new, replaces the workers of the others and ends those that are gone when nobody
+  sends them requests any more. What fails in one pool, be it its new code or all its workers, is that pool's
+  alone; only at the start of the server every pool has to come up.
 """
 
 SCOPES = {Scope.SERVER: "for the whole server", Scope.POOL: "in a pool only"}

@@ -34,6 +34,9 @@ class Logs:
         self.access: AccessLog | None = None
         self._files: list[_ReopenableFile] = []
         self._config = config
+        self._own_handler: logging.Handler | None = (
+            None  # of the error log, unless the user has one
+        )
         self._open()
 
     def _open(self) -> None:
@@ -55,7 +58,7 @@ class Logs:
             self.error.propagate = access_logger.propagate = False
         if not self.error.hasHandlers():
             formatter = logging.Formatter(ERROR_FORMAT, DATE_FORMAT)
-            self._attach(self.error, config.errorlog, sys.stderr, formatter)
+            self._own_handler = self._attach(self.error, config.errorlog, sys.stderr, formatter)
         if config.accesslog is not None:
             formatter = logging.Formatter("%(message)s")
             self._attach(access_logger, config.accesslog, sys.stdout, formatter)
@@ -66,7 +69,7 @@ class Logs:
 
     def _attach(
         self, logger: logging.Logger, target: str, stream: Any, formatter: logging.Formatter
-    ) -> None:
+    ) -> logging.Handler:
         handler: logging.Handler
         if target == STANDARD_STREAM:
             handler = logging.StreamHandler(stream)
@@ -75,6 +78,16 @@ class Logs:
             self._files.append(handler)
         handler.setFormatter(formatter)
         logger.addHandler(handler)
+        return handler
+
+    def name_pool(self, pool: str) -> None:
+        """From now on this process speaks for one of several pools: its lines in the error log say so.
+
+        A handler of the user's own configuration is left as it is.
+        """
+        if self._own_handler is not None:
+            named = ERROR_FORMAT.replace("%(message)s", f"[{pool}] %(message)s")
+            self._own_handler.setFormatter(logging.Formatter(named, DATE_FORMAT))
 
     @property
     def error_fileno(self) -> int:

@@ -14,6 +14,7 @@ from greenuni.config import Config
 from greenuni.errors import ConfigError
 
 WORKER_ID = "GREENUNI_WORKER_ID"
+POOL = "GREENUNI_POOL"  # set when there are several pools
 _ARBITERS_ONLY = (
     signal.SIGHUP,
     signal.SIGUSR2,
@@ -60,11 +61,18 @@ def _ignore(number: int, frame: FrameType | None) -> None:
     """Meant for the arbiter."""
 
 
-def become_worker(config: Config, number: int) -> None:
-    """Take on environment, name, umask and user. Raises ``ConfigError`` if the user cannot be changed."""
+def set_environment(config: Config) -> None:
+    """What the application is to find in its environment, before and after the fork."""
     for pair in config.raw_env:
         name, _, value = pair.partition("=")
         os.environ[name] = value
+    os.environ.pop(POOL, None)  # a server that a worker started is not in its pool
+    if config.pool:
+        os.environ[POOL] = config.pool
+
+
+def become_worker(config: Config, number: int) -> None:
+    """Take on number, name, umask and user. Raises ``ConfigError`` if the user cannot be changed."""
     os.environ[WORKER_ID] = str(number)
     set_title("worker", config)  # before the change of user, which may take /proc/self away
     if config.umask:  # 0 is gunicorn's default, and would open the application's files to everybody

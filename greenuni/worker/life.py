@@ -18,7 +18,12 @@ from greenuni.errors import BootError, GreenuniError, user_traceback
 from greenuni.loader import load, prepare_imports
 from greenuni.shell import Application, Interface, Seat, WorkerState, beat_interval
 from greenuni.worker.dump import Dump
-from greenuni.worker.identity import become_worker, set_boot_signals, set_exit_signals
+from greenuni.worker.identity import (
+    become_worker,
+    set_boot_signals,
+    set_environment,
+    set_exit_signals,
+)
 from greenuni.worker.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -31,9 +36,15 @@ INTERFACE_NAMES = {Interface.WSGI: "WSGI", Interface.ASGI3: "ASGI", Interface.AS
 Serve = Callable[[Seat], None]
 
 
+def enter_application(config: Config) -> None:
+    """Take the environment, directory and import path that it expects. Raises ``BootError``."""
+    set_environment(config)
+    prepare_imports(config.chdir, config.app_dir, config.pythonpath)
+
+
 def load_application(config: Config) -> Application:
     """Import the application that ``config`` names. Raises ``BootError``."""
-    prepare_imports(config.chdir, config.app_dir, config.pythonpath)
+    enter_application(config)
     if config.wsgi_app is None:
         raise BootError("no application is named: write greenuni module:attribute")
     return load(config.wsgi_app, interface=config.interface, factory=config.factory)
@@ -92,7 +103,7 @@ class Life:
         """The whole life; returns the exit status."""
         try:
             self._begin()
-            app = self._inherited.application or load_application(self._config)
+            app = self._application(load_application)
             if self._changes is not None:
                 self._changes.check()  # from now on no save is missed
             check_applicable(self._config, app.interface.value)
@@ -108,8 +119,16 @@ class Life:
             return self._fail(sentence, traceback.format_exc(), BootError.exit_status)
         return 0
 
+    def _application(self, load_application: Callable[[Config], Application]) -> Application:
+        if self._inherited.application is None:
+            return load_application(self._config)
+        enter_application(self._config)  # it may look for something only now
+        return self._inherited.application
+
     def _begin(self) -> None:
         set_boot_signals(self._reopen_logs)
+        if self._config.pool:
+            self._logs.name_pool(self._config.pool)
         become_worker(self._config, self._inherited.number)
         self._dump.install()
         self._watcher.start()
@@ -142,6 +161,7 @@ class Life:
             drain_budget=self._drain_budget,
             reopen_logs=self._reopen_logs,
             siblings=self._inherited.siblings if self._config.workers > 1 else None,
+            pools=self._inherited.pools,
         )
         self._dump.in_flight = lambda: seat.in_flight()  # the shell sets it later
         return seat
@@ -150,6 +170,8 @@ class Life:
         """Tell why. Under ``--reload`` wait for a file to change; then the arbiter ends us."""
         for listener in self._inherited.listeners:
             listener.close()
+        if self._inherited.pools is not None:
+            self._inherited.pools.close()
         if self._changes is not None and not self._is_ready:
             self._changes.watch_failure(details)
             self._channel.send(Failed(message, details, exit_status))
@@ -197,7 +219,8 @@ def describe(app: Application, config: Config, loop: str) -> str:
     else:
         kind, how = "gthread", f", {config.threads} threads each"
     idle = f"kept for {config.keepalive:g} s" if config.keepalive else "closed at once"
+    where = f" at {config.mount}" if config.mount is not None else ""
     return (
-        f"{app.target}, which is {INTERFACE_NAMES[app.interface]} ({app.description}), "
+        f"{app.target}{where}, which is {INTERFACE_NAMES[app.interface]} ({app.description}), "
         f"with {counted(config.workers, f'{kind} worker')}{how}; idle connections are {idle}"
     )

@@ -1,7 +1,8 @@
 """A server without HTTP: the real arbiter and the real worker around a shell of a few lines.
 
 ``python -m tests.arbiter.fake_server`` reads its settings from ``config.json`` in the current directory, at
-start and at every HUP, and runs ``site_app:app`` from there. ``site_app`` may define ``serve(seat)``.
+start and at every HUP, and runs ``site_app:app`` from there. ``site_app`` may define ``serve(seat)``. A
+``greenuni.toml``, which can name pools, is read as the command would.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from greenuni.arbiter import run
-from greenuni.config import Config
+from greenuni.config import Config, read_config
 from greenuni.errors import ConfigError
 from greenuni.shell import Application, Seat
 from greenuni.worker import load_application, run_worker
@@ -28,6 +29,8 @@ CONFIG = Path("config.json").absolute()
 
 
 def load_config() -> Config:
+    if CONFIG.with_name("greenuni.toml").exists():
+        return read_config((), {}, str(CONFIG.parent))
     try:
         settings: dict[str, Any] = json.loads(CONFIG.read_text())
     except ValueError as error:

@@ -1,11 +1,11 @@
-"""A world for `decide` to act upon: forks succeed at once, time passes when the test says so."""
+"""A world for the supervisor to act upon: forks succeed at once, time passes when the test says so."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 from typing import TypeVar
 
-from greenuni.arbiter.decide import decide, next_deadline
 from greenuni.arbiter.events import (
     Command,
     Configured,
@@ -22,19 +22,28 @@ from greenuni.arbiter.events import (
     Tick,
 )
 from greenuni.arbiter.exits import Exit
+from greenuni.arbiter.fleet import Fleet, direct, next_deadline
 from greenuni.arbiter.messages import Failed, Message, Ready
 from greenuni.arbiter.scoreboard import Reading
-from greenuni.arbiter.table import Plan, Stage, Table, Worker
+from greenuni.arbiter.table import Plan, Stage, Worker
 
 Kind = TypeVar("Kind")
 
 
 class World:
-    """Feeds events to `decide` and keeps the commands of the latest step in ``commands``."""
+    """Feeds events to `direct` and keeps the commands of the latest step in ``commands``."""
 
-    def __init__(self, workers: int = 1, ready: bool = True, **plan: float | bool) -> None:
+    def __init__(
+        self,
+        workers: int = 1,
+        ready: bool = True,
+        pools: Sequence[str] = ("",),
+        signal_pool: str | None = None,
+        **plan: float | bool,
+    ) -> None:
         self.plan = Plan(workers=workers, **plan)  # type: ignore[arg-type]
-        self.table = Table.start(self.plan)
+        self.fleet = Fleet.start(dict.fromkeys(pools, self.plan), signal_pool)
+        self.table = self.fleet.tables[0]
         self.now = 1000.0
         self.commands: list[Command] = []
         self.feed(Tick())
@@ -48,7 +57,7 @@ class World:
         return self.commands
 
     def _feed(self, event: Event) -> None:
-        for command in decide(self.table, self.now, event):
+        for command in direct(self.fleet, self.now, event):
             self.commands.append(command)
             if isinstance(command, Spawn):
                 self._feed(Forked(command.serial, 100 + command.serial))
@@ -65,7 +74,7 @@ class World:
         return self.say(serial, Ready("app:app"))
 
     def all_ready(self) -> None:
-        for worker in self.table.having({Stage.BOOTING}):
+        for worker in self.workers(Stage.BOOTING):
             self.ready(worker.serial)
 
     def fail(self, serial: int, message: str = "no module", status: int = 3) -> list[Command]:
@@ -86,26 +95,43 @@ class World:
 
     def configured(self, generation: int, **plan: float | bool) -> list[Command]:
         new = Plan(**{**vars(self.plan), **plan})  # type: ignore[arg-type]
-        return self.feed(Configured(generation, new))
+        return self.feed(Configured(generation, {"": new}))
+
+    def reload(self, **plans: Plan) -> list[Command]:
+        """A HUP whose new configuration has these pools."""
+        (reload,) = only(ReloadConfig, self.signal(signal.SIGHUP))
+        return self.feed(Configured(reload.generation, plans))
 
     def wait(self, seconds: float, beating: bool = True, **reading: object) -> list[Command]:
         """Let time pass; the loop ticks at the end of it, on time."""
         self.now += seconds
         beat = self.now if beating else 0.0
-        readings = {s: Reading(beat=beat, **reading) for s in self.table.workers}  # type: ignore[arg-type]
+        readings = {s: Reading(beat=beat, **reading) for s in self.serials()}  # type: ignore[arg-type]
         return self.feed(Tick(readings, self.now))
 
     # What there is
 
     def workers(self, *stages: Stage) -> list[Worker]:
-        return self.table.having(set(stages or Stage))
+        """Of all pools, one after the other."""
+        wanted = set(stages or Stage)
+        return [worker for table in self.fleet.tables for worker in table.having(wanted)]
+
+    def of(self, pool: str, *stages: Stage) -> list[int]:
+        """The serials of one pool's workers."""
+        tables = [table for table in self.fleet.tables if table.name == pool]
+        wanted = set(stages or Stage)
+        return sorted(worker.serial for table in tables for worker in table.having(wanted))
+
+    @property
+    def pools(self) -> list[str]:
+        return [table.name for table in self.fleet.tables]
 
     def serials(self, *stages: Stage) -> list[int]:
         return sorted(worker.serial for worker in self.workers(*stages))
 
     @property
     def deadline(self) -> float | None:
-        return next_deadline(self.table, self.now)
+        return next_deadline(self.fleet, self.now)
 
     @property
     def spawned(self) -> list[Spawn]:

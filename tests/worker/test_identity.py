@@ -21,11 +21,12 @@ BECOME = """
 import json, os, sys
 from greenuni.config import Config
 from greenuni.errors import GreenuniError
-from greenuni.worker.identity import become_worker
+from greenuni.worker.identity import become_worker, set_environment
 settings = json.loads(sys.argv[1])
 start = settings.pop("start", None)
 if start: os.setuid(start)
 settings["raw_env"] = tuple(settings.get("raw_env", ()))
+set_environment(Config(**settings))
 try:
     become_worker(Config(**settings), 3)
 except GreenuniError as error:

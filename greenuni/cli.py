@@ -30,6 +30,7 @@ WINDOWS = (
     "Greenuni forks its workers, which Windows cannot: run it under WSL or in a Linux container"
 )
 
+BY_SIGNAL = 128  # and the number of the signal, as shells have it
 INTERFACE_NAMES = {Interface.WSGI: "WSGI", Interface.ASGI3: "ASGI", Interface.ASGI2: "ASGI 2"}
 
 
@@ -143,7 +144,8 @@ def in_a_child(check: Callable[[], None]) -> int:
     """Exit status of ``check`` in a process of its own: what pools import must not meet."""
     pid = os.fork()
     if pid:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        ended = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return ended if ended >= 0 else BY_SIGNAL - ended
     status = 0
     try:
         check()

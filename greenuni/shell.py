@@ -111,20 +111,21 @@ class Slot(Protocol):
 class Pools:
     """The pools that share a worker's port, and the ways from one to the other.
 
-    ``route`` says whose a request is. If it is not ``own``, the connection goes through ``queues[index]``,
-    unless ``is_up`` says that nobody would take it out (503 then), or `NOBODY` has it (404). What others
-    put into the worker's own queue is read from ``arrivals``. One message is one connection. The sockets
-    are SOCK_SEQPACKET (SOCK_DGRAM where there is none) and do not block; all workers of a pool read from
-    the same queue, and it outlives them.
+    ``route`` says whose a request is. If that is not ``own``, its connection goes through
+    ``queues[index]``, unless ``is_up`` says that nobody would take it out (503 then), or it is `NOBODY`'s
+    (404). What is sent to ``queues[own]`` goes to whichever sibling takes it first. The worker's own queue
+    is read from ``arrivals``, by all workers of its pool.
 
-    Of two values for the same pool, ``own`` alone differs: every worker has the same table. A worker that
-    is of an older generation than its siblings may have an older table, but the same queues.
+    One message is one connection (the sockets are SOCK_SEQPACKET, or SOCK_DGRAM where there is none).
+    They do not block: a queue that is full raises ``BlockingIOError``, a message that is larger than
+    all of it ``OSError`` (EMSGSIZE). Queues outlive workers and generations. While a HUP changes mounts, two
+    workers may have different tables, so what arrives may be another's again: bound how often it travels.
     """
 
     own: int
     names: tuple[str, ...]  # "site", by index
     mounts: tuple[Mount, ...]
-    queues: tuple[socket.socket, ...]  # sending ends
+    queues: tuple[socket.socket, ...]  # sending ends, by index
     arrivals: socket.socket  # receiving end of the own queue
     down: tuple[
         Buffer, ...

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import socket
 import threading
@@ -19,7 +20,8 @@ from typing import Any
 from greenuni.config import Config
 from greenuni.observe import AccessLog
 from greenuni.pulse import Pulse
-from greenuni.shell import Application, Interface, Seat, WorkerState
+from greenuni.routing import parse_mount
+from greenuni.shell import Application, Interface, Pools, Seat, WorkerState
 
 
 class FakeSlot:
@@ -86,6 +88,25 @@ def fake_seat(
         drain_budget=lambda: config.graceful_timeout,
         reopen_logs=lambda: None,
     )
+
+
+def fake_pools(*mounts: str) -> list[Pools]:
+    """What the workers of each of these pools are given; for ``seat.pools``. Close them all afterwards."""
+    ends = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in mounts]
+    down = tuple(bytearray(1) for _ in mounts)
+    for end in itertools.chain(*ends):
+        end.setblocking(False)
+    return [
+        Pools(
+            own=own,
+            names=tuple(f"pool{index}" for index in range(len(mounts))),
+            mounts=tuple(map(parse_mount, mounts)),
+            queues=tuple(sender for sender, _ in ends),
+            arrivals=ends[own][1],
+            down=down,
+        )
+        for own in range(len(mounts))
+    ]
 
 
 class MemoryTransport:

@@ -64,7 +64,7 @@ ALLOWED: dict[str, set[str]] = {
         "wsgi",
     },
     "cli": {"arbiter", "config", "errors", "loader", "observe", "shell", "worker"},
-    "testing": {"config", "http", "observe", "pulse", "shell"},
+    "testing": {"config", "http", "observe", "pulse", "routing", "shell"},
     "__main__": {"cli"},
     "__init__": {"_pure"},
     "_pure": set(),

@@ -20,6 +20,10 @@ from greenuni.shell import Pools
 # Whole messages in order, and an end that is noticed. The kernel of macOS has it for no Unix socket.
 QUEUE_TYPE = socket.SOCK_DGRAM if sys.platform == "darwin" else socket.SOCK_SEQPACKET
 
+# As much as the kernel grants of it: with its usual buffer a queue holds 160 connections with a small request
+# each, and four with 64 KiB read ahead.
+QUEUE_BYTES = 4 * 1024 * 1024
+
 
 class Link:
     """The way to one pool."""
@@ -28,6 +32,7 @@ class Link:
         self._name = name
         self.down = mmap.mmap(-1, 1)  # shared with every process that is forked from now on
         self.sender, self.receiver = socket.socketpair(socket.AF_UNIX, QUEUE_TYPE)
+        self.sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, QUEUE_BYTES)
         for end in (self.sender, self.receiver):
             end.setblocking(False)
 

@@ -233,6 +233,89 @@ def test_check_config_loads_as_a_worker_would(command: Command, tmp_path: Path) 
     assert command("--check-config", "main", *flags).status == 0
 
 
+POOLS = """
+keepalive = 5
+[pools.site]
+app = "wsgi:app"
+workers = 2
+[pools.api]
+app = "{api}"
+mount = "/api"
+bind = "127.0.0.1:9000"
+{more}
+"""
+
+
+def test_check_config_loads_the_application_of_each_pool(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "greenuni.toml").write_text(POOLS.format(api="asgi:app", more=""))
+    outcome = command("--check-config")
+    assert (outcome.status, outcome.errors) == (0, "")
+    assert outcome.output.splitlines() == [
+        "configuration:",
+        "  keepalive = 5 s (greenuni.toml)",
+        f"  config = {tmp_path}/greenuni.toml (current directory)",
+        "pool site:",
+        "  wsgi_app = wsgi:app (greenuni.toml pools.site)",
+        "  workers = 2 (greenuni.toml pools.site)",
+        "application: wsgi:app is WSGI (function)",
+        "2 workers would serve it on 127.0.0.1:8000",
+        "pool api:",
+        "  wsgi_app = asgi:app (greenuni.toml pools.api)",
+        "  mount = /api (greenuni.toml pools.api)",
+        "  bind = 127.0.0.1:8000, 127.0.0.1:9000 (greenuni.toml pools.api)",
+        "application: asgi:app is ASGI (async function)",
+        "1 worker would serve it on 127.0.0.1:8000, 127.0.0.1:9000 at /api",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("api", "more", "status", "sentence"),
+    [
+        ("asgy:app", "", 3, "there is no module 'asgy'"),
+        ("asgi:app", "threads = 2", 2, "--threads (greenuni.toml pools.api) applies to WSGI"),
+        (
+            "asgi:app",
+            "wokers = 2",
+            2,
+            "pools.api.wokers in greenuni.toml is not a setting: did you",
+        ),
+        ("killed:app", "", 137, ""),
+    ],
+)
+def test_check_config_tells_mistakes_of_pools_apart(
+    api: str, more: str, status: int, sentence: str, command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "killed.py").write_text("import os; os.kill(os.getpid(), 9)")
+    (tmp_path / "greenuni.toml").write_text(POOLS.format(api=api, more=more))
+    outcome = command("--check-config")
+    assert outcome.status == status
+    assert sentence in outcome.errors
+    assert outcome.errors.count("\n") == bool(sentence)
+
+
+def test_check_config_keeps_what_pools_import_apart(command: Command, tmp_path: Path) -> None:
+    toml = 'signal_pool = "a"\n'
+    for name, other in (("a", "127.0.0.1:9001"), ("b", "127.0.0.1:9002")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "main.py").write_text(
+            f"import os\nassert os.environ['GREENUNI_POOL'] == '{name}'\n{WSGI}"
+        )
+        toml += f'[pools.{name}]\napp = "main"\nchdir = "{name}"\nbind = "{other}"\n'
+    (tmp_path / "greenuni.toml").write_text(toml)
+    outcome = command("--check-config")
+    assert (outcome.status, outcome.errors) == (0, "")
+
+
+def test_an_application_beside_pools_is_a_mistake(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "greenuni.toml").write_text(POOLS.format(api="asgi:app", more=""))
+    outcome = command("wsgi:app")
+    assert outcome.status == 2
+    assert outcome.errors == (
+        "greenuni: error: 'wsgi:app' (command line APP) is one application too many: there are pools, "
+        "each with its own, pools.site.app in greenuni.toml\n"
+    )
+
+
 @pytest.mark.parametrize("module", ["wsgi", "asgi"])
 def test_serves(module: str, command: Command, tmp_path: Path) -> None:
     with serve(f"{module}:app", "--workers", "2", cwd=tmp_path) as server:

@@ -47,16 +47,14 @@ def read_config(arguments: Sequence[str], environ: Mapping[str, str], directory:
     file = _read_file(located.parse() if located else None, start)
     layers = [file, read_variables(environ), in_environment, command_line]
     config = _settled(Draft(layers), start, file.file).finish()
-    if file.pools:
-        pools = [
-            _pool_config(name, [*layers, layer], config, start, file.file)
-            for name, layer in file.pools.items()
-        ]
-        notes = [note for layer in file.pools.values() for note in layer.notes]
-        config = dataclasses.replace(config, pools=tuple(pools), notes=(*config.notes, *notes))
-    check_config(config, start)
-    for pool in config.pools:
-        check_config(pool, start)
+    pools = [
+        _pool_config(name, [*layers, layer], config, start, file.file)
+        for name, layer in file.pools.items()
+    ]
+    notes = [note for layer in file.pools.values() for note in layer.notes]
+    config = dataclasses.replace(config, pools=tuple(pools), notes=(*config.notes, *notes))
+    for whole in (config, *pools):
+        check_config(whole, start)
     check_pools(config)
     return config
 

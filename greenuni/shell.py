@@ -42,6 +42,7 @@ __all__ = [
     "WorkerState",
     "beat_interval",
 ]
+from greenuni.routing import Mount, Router
 
 TICK = 1.0  # seconds between the turns of a loop that has nothing to do
 QUICK_STOP_BUDGET = 1.5  # seconds a worker may still take after INT or QUIT, lifespan included
@@ -112,9 +113,9 @@ class Pools:
     """The pools that share a worker's port, and the ways from one to the other.
 
     ``route`` says whose a request is. If that is not ``own``, its connection goes through
-    ``queues[index]``, unless ``is_up`` says that nobody would take it out (503 then), or it is `NOBODY`'s
-    (404). What is sent to ``queues[own]`` goes to whichever sibling takes it first. The worker's own queue
-    is read from ``arrivals``, by all workers of its pool.
+    ``queues[index]``, unless ``is_up`` says that nobody would take it out (503 then), or it is
+    `routing.NOBODY` (404). What is sent to ``queues[own]`` goes to whichever sibling takes it first.
+    The worker's own queue is read from ``arrivals``, by all workers of its pool.
 
     One message is one connection (the sockets are SOCK_SEQPACKET, or SOCK_DGRAM where there is none).
     They do not block: a queue that is full raises ``BlockingIOError``, a message that is larger than
@@ -136,7 +137,7 @@ class Pools:
         object.__setattr__(self, "router", Router(self.mounts))
 
     def route(self, host: bytes, path: bytes) -> int:
-        """The index of the pool that has a request, or `NOBODY`; for the arguments see `Router.find`."""
+        """The index of the pool that has a request, or `routing.NOBODY`; see `Router.find`."""
         return self.router.find(host, path)
 
     def is_up(self, index: int) -> bool:

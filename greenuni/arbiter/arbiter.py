@@ -88,21 +88,21 @@ def _serve(
         setup = Setup.open(config)
         owned.callback(setup.close)
         announce(logs.error, setup.listeners.values())
-        applications = preload_pools(config, preload, logs.error) if preload else {}
+        preloaded = preload_pools(config, preload, logs.error) if preload else {}
     except GreenuniError as error:
         details = getattr(error, "details", "")
         logs.error.error("%s%s", error, f"\n{details.rstrip()}" if details else "")
         return error.exit_status
     # A preloaded application may have children of its own, and wait for them itself.
-    children = Children(adopts=not applications or os.getpid() == INIT_PID)
+    children = Children(adopts=not preloaded or os.getpid() == INIT_PID)
     owned.callback(children.close)
-    effects = Effects(setup, logs, signals, load_config, applications, children)
+    effects = Effects(setup, logs, signals, load_config, preloaded, children)
     owned.callback(effects.close)
     # Without this the first collection in a worker would write to every object's header, and have a copy
     # of what it shares with the others.
     gc.collect()
     gc.freeze()
-    fleet = Fleet.start(setup.plans(applications), config.signal_pool)
+    fleet = Fleet.start(setup.plans(preloaded), config.signal_pool)
     return _loop(fleet, effects, children, signals)
 
 

@@ -33,13 +33,13 @@ from greenuni.arbiter.events import (
 from greenuni.arbiter.inherited import Inherited
 from greenuni.arbiter.links import Link, close_links, open_links, pools_of
 from greenuni.arbiter.listeners import Listener, close_all, open_listeners
+from greenuni.arbiter.preload import Preloaded
 from greenuni.arbiter.signals import SignalPipe
 from greenuni.arbiter.table import Plan
 from greenuni.arbiter.title import set_title
 from greenuni.config import Address, Config
 from greenuni.errors import GreenuniError
 from greenuni.observe import Logs
-from greenuni.shell import Application
 
 RESTART_ONLY = ("chdir", "pidfile", "reuse_port")
 
@@ -106,10 +106,10 @@ class Effects:
         logs: Logs,
         signals: SignalPipe,
         load_config: Callable[[], Config],
-        applications: Mapping[str, Application],
+        preloaded: Mapping[str, Preloaded],
         children: Children,
     ) -> None:
-        """``applications`` are those that have been preloaded, by pool."""
+        """``preloaded`` is by pool."""
         self.status: int | None = None
         self._setups = {0: setup}
         self._logs = logs
@@ -117,7 +117,7 @@ class Effects:
         self._logged = setup.config  # whose log settings are in force
         self._signals = signals
         self._load_config = load_config
-        self._applications = applications
+        self._preloaded = preloaded
         self._children = children
         self._pid = os.getpid()
 
@@ -140,6 +140,7 @@ class Effects:
             return [ForkFailed(command.serial, str(error))]
         if isinstance(birth, int):
             return [Forked(command.serial, birth)]
+        preloaded = self._preloaded.get(command.pool)
         pools = pools_of(setup.config, setup.links, command.pool)
         for listener in self._all_listeners():
             listener.leave_to_child(keep=listeners)
@@ -152,7 +153,7 @@ class Effects:
                 config=setup.config_of(command.pool),
                 listeners=tuple(listeners),
                 pools=pools,
-                application=self._applications.get(command.pool),
+                application=preloaded.take() if preloaded else None,
                 logs=self._logs,
                 slot=birth.slot,
                 siblings=birth.siblings,
@@ -189,7 +190,7 @@ class Effects:
         announce(self._logs.error, [new for new in self._all_listeners() if new not in known])
         self._warn_of_what_stays(setup.config)
         set_title("arbiter", setup.config)
-        plans = setup.plans(self._applications)
+        plans = setup.plans(self._preloaded)
         return [Configured(command.generation, plans, setup.config.signal_pool)]
 
     def _use_logs_of(self, config: Config) -> None:
@@ -209,7 +210,7 @@ class Effects:
             if getattr(config, name) != getattr(self._first_config, name):
                 self._logs.error.warning("A new value of %s needs a restart", name)
         for pool in config.each_pool:
-            if pool.preload_app is not (pool.pool in self._applications):
+            if pool.preload_app is not (pool.pool in self._preloaded):
                 text = of_pool(pool.pool, "A new value of preload_app needs a restart")
                 self._logs.error.warning("%s", text)
 

@@ -344,7 +344,7 @@ def _show_who_is_down(fleet: Fleet) -> list[Command]:
 
 
 _HANDLERS: dict[type[Any], Callable[[Fleet, float, Any], list[Command]]] = {
-    Tick: lambda fleet, now, event: _tell_all(fleet, now, event),
+    Tick: _tell_all,
     Signalled: _signalled,
     Configured: _configured,
     ConfigRefused: _config_refused,

@@ -1,4 +1,9 @@
-"""Loading applications before the first fork, so that workers share what that takes."""
+"""Loading applications before the first fork, so that workers share what that takes.
+
+Several pools are loaded into one interpreter, one after the other, and must not meet there: environment,
+directory and import path are put back after each, and the modules of its own project are put aside until a
+worker of its pool takes them. Installed packages are common to all.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +12,51 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
 
 from greenuni.arbiter.events import of_pool
 from greenuni.config import Config
 from greenuni.errors import GreenuniError
+from greenuni.modules import is_library
 from greenuni.shell import Application
 
 Preload = Callable[[Config], Application]
 
 
-def preload_pools(config: Config, preload: Preload, log: logging.Logger) -> dict[str, Application]:
-    """Load each application that asks for it once for all workers of its pool.
+@dataclass(frozen=True)
+class Preloaded:
+    """An application and, with several pools, those of its modules that only its workers may see."""
 
-    Those of several pools are loaded into the same interpreter, one after the other. Raises
-    `GreenuniError`, which names the pool.
+    application: Application
+    modules: dict[str, ModuleType]
+
+    def take(self) -> Application:
+        """In a worker: the application with its modules around it."""
+        sys.modules.update(self.modules)
+        return self.application
+
+
+def preload_pools(config: Config, preload: Preload, log: logging.Logger) -> dict[str, Preloaded]:
+    """Load each application that asks for it, once for all workers of its pool.
+
+    Raises `GreenuniError`, which names the pool.
     """
-    applications: dict[str, Application] = {}
+    loaded: dict[str, Preloaded] = {}
     for pool in config.each_pool:
-        if pool.preload_app:
-            with _same_surroundings() if pool.pool else nullcontext():
-                applications[pool.pool] = _load(preload, pool)
-    if applications and threading.active_count() > 1:
+        if not pool.preload_app:
+            continue
+        if not pool.pool:
+            loaded[""] = Preloaded(preload(pool), {})
+            continue
+        modules: dict[str, ModuleType] = {}
+        with _same_surroundings(modules):
+            application = _load(preload, pool)
+        loaded[pool.pool] = Preloaded(application, modules)
+    if loaded and threading.active_count() > 1:
         log.warning("The preloaded application has started threads, which workers will not have")
-    return applications
+    return loaded
 
 
 def _load(preload: Preload, pool: Config) -> Application:
@@ -42,9 +68,10 @@ def _load(preload: Preload, pool: Config) -> Application:
 
 
 @contextmanager
-def _same_surroundings() -> Iterator[None]:
-    """What one pool is loaded with (environment, directory, import path) is not for the next."""
+def _same_surroundings(aside: dict[str, ModuleType]) -> Iterator[None]:
+    """What one pool is loaded with is not for the next; its own modules are put into ``aside``."""
     environ, directory, path = dict(os.environ), os.getcwd(), list(sys.path)
+    known = set(sys.modules)
     try:
         yield
     finally:
@@ -52,3 +79,12 @@ def _same_surroundings() -> Iterator[None]:
         os.environ.update(environ)
         os.chdir(directory)
         sys.path[:] = path
+        for name in set(sys.modules) - known:
+            if _is_users(sys.modules[name]):
+                aside[name] = sys.modules.pop(name)
+
+
+def _is_users(module: ModuleType) -> bool:
+    """Whether a module belongs to the application's project, a package without a file of its own too."""
+    places = [getattr(module, "__file__", None) or "", *getattr(module, "__path__", ())]
+    return any(place and not is_library(place) for place in places)

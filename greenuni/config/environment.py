@@ -30,7 +30,7 @@ def read_variables(environ: Mapping[str, str]) -> Layer:
         layer.note(f"{GUNICORN_ARGUMENTS} is not read: rename it to {ARGUMENTS}")
     for variable in environ:
         meant = KEYS.get(variable.removeprefix(PREFIX).lower())
-        if variable.startswith(PREFIX) and meant is not None:
+        if variable.startswith(PREFIX) and meant is not None and meant.flags:
             layer.note(f"{variable} is not read: set {ARGUMENTS}='{meant.flag} ...'")
     return layer
 

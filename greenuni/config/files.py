@@ -9,7 +9,6 @@ so that a project can try Greenuni before it leaves gunicorn.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from greenuni.config.python_names import given_by_python
 from greenuni.config.sources import GUNICORN_FILE, OWN_FILES, PROJECT_FILE, Layer
 from greenuni.config.tables import given_by_table
 from greenuni.errors import ConfigError, user_traceback
+from greenuni.modules import is_library
 
 PROJECT_TABLE = "[tool.greenuni]"
 MODULE_NAME = "__config__"  # as gunicorn calls it
@@ -137,8 +137,5 @@ def _user_code(directory: Path, shown: str) -> Iterator[None]:
 
 def _is_neighbour(module: ModuleType, directory: Path) -> bool:
     """Whether a module belongs to the project, not to Python, to a library or to us."""
-    file = getattr(module, "__file__", None)
-    if not file or "-packages" in file or module.__name__.partition(".")[0] == "greenuni":
-        return False
-    is_library = Path(file).is_relative_to(Path(os.__file__).parent)
-    return Path(file).is_relative_to(directory) and not is_library
+    file = getattr(module, "__file__", None) or ""
+    return Path(file).is_relative_to(directory) and not is_library(file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,6 +75,7 @@ app = "site_app:app"
 bind = "127.0.0.3:0"
 """
 
+LISTEN = "0A"  # the state's number in /proc/net/tcp
 StartPools = Callable[..., FakeServer]
 
 
@@ -193,11 +195,39 @@ def test_hup_adds_changes_and_removes_pools(start_pools: StartPools, tmp_path: P
     assert not set(admin) & set(server.workers())
     assert server.log.count("Listening at: http://127.0.0.1") == 1
     # Its own address has gone with the pool; the one that api no longer has, too.
-    held = {line.split()[3] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]}
-    ports = re.findall(r"\] Listening at: http://127.0.0.[23]:(\d+)", server.log)
-    assert not [port for port in ports if any(at.endswith(f":{int(port):04X}") for at in held)]
+    addresses = re.findall(r"\] Listening at: http://(127.0.0.[23]):(\d+)", server.log)
+    assert len(addresses) == 2
+    wait_until(lambda: not any(is_listened_on(*at) for at in addresses), "nobody listens there")
     send(server, "site", "new", "welcome")
     server.wait_for_log(r"\[new\] Received welcome in")
+
+
+def test_a_pool_that_moves_gives_its_address_up_though_another_could_not_roll(
+    start_pools: StartPools, tmp_path: Path
+) -> None:
+    server = start_pools(THREE.partition("[pools.admin]")[0], 3)
+    configure(
+        tmp_path,
+        THREE.partition("[pools.admin]")[0]
+        .replace("127.0.0.2:0", "127.0.0.4:0")
+        .replace("site_app:app", "missing_app:app", 1),
+    )
+    (old,) = re.findall(r"\] Listening at: http://127.0.0.2:(\d+)", server.log)
+    server.signal(signal.SIGHUP)
+    server.wait_for_log(r"\[site\] The reload is given up; what was loaded before goes on in 1 w")
+    server.wait_for_log(r"\[api\] Reloaded: the new generation serves in 2 workers")
+    wait_until(lambda: not is_listened_on("127.0.0.2", old), "nobody listens there")
+    (new,) = re.findall(r"\] Listening at: http://127.0.0.4:(\d+)", server.log)
+    assert is_listened_on("127.0.0.4", new)
+    send(server, "site", "api", "still")
+    server.wait_for_log(r"\[api\] Received still in")
+
+
+def is_listened_on(host: str, port: str) -> bool:
+    """Whether a socket of this machine listens there."""
+    wanted = f"{socket.inet_aton(host)[::-1].hex().upper()}:{int(port):04X}"
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    return any(line.split()[1] == wanted and line.split()[3] == LISTEN for line in lines)
 
 
 def test_a_single_application_becomes_pools_and_back(start: Start, tmp_path: Path) -> None:
@@ -300,6 +330,30 @@ LATE = """
     seat.log.info("Here is %s %s %s", name, os.environ.get("A"), here)
     seat.ready()
 """
+
+
+def test_modules_of_one_preloaded_pool_are_not_seen_by_another(
+    start: Start, tmp_path: Path
+) -> None:
+    toml = 'bind = "127.0.0.1:0"\n'
+    for name, preload in (("a", "true"), ("b", "true"), ("c", "false")):
+        (tmp_path / name / "space").mkdir(parents=True)
+        (tmp_path / name / "main.py").write_text(
+            "from site_app import app\nimport helper, space.inner\n"
+            "print('Found', helper.NAME, space.inner.NAME, flush=True)\n"
+        )
+        for module in ("helper.py", "space/inner.py", "late.py"):
+            (tmp_path / name / module).write_text(f"import helper\nNAME = helper.NAME = '{name}'\n")
+        (tmp_path / name / "helper.py").write_text(f"NAME = '{name}'\n")
+        toml += f'[pools.{name}]\napp = "main:app"\nchdir = "{name}"\npreload_app = {preload}\n'
+        toml += f'mount = "/{name}"\npythonpath = ".,{tmp_path}"\n'
+    configure(tmp_path, toml)
+    late = "    import late, helper\n    seat.log.info('Late %s', late.helper is helper and late.NAME)\n"
+    server = start(SHELL.replace("    seat.ready()\n", late + "    seat.ready()\n"), wait=False)
+    server.wait_for_log("Serving ", 3)
+    for name in "abc":
+        assert server.log.count(f"Found {name} {name}\n") == 1
+        assert f"[{name}] Late {name}\n" in server.log
 
 
 def test_a_preloaded_pool_that_cannot_be_loaded_is_named(start: Start, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from greenuni.shell import NOBODY, Pools
+from greenuni.routing import NOBODY
+from greenuni.shell import Pools
 from greenuni.testing import fake_pools
 
 

@@ -46,10 +46,10 @@ def look_around(seat, name, pools, shown):
         if shown.get(other) != pools.is_up(index):
             shown[other] = pools.is_up(index)
             seat.log.info("Sees %s %s", other, "up" if shown[other] else "down")
-    order = pathlib.Path(f"send-{name}")
-    if order.exists():
-        target, text = order.read_text().split()
-        order.unlink()
+    order = f"send-{name}"
+    if os.path.exists(order):  # which is no more than false where the pool's user may not look
+        target, text = pathlib.Path(order).read_text().split()
+        os.unlink(order)
         socket.send_fds(pools.queues[pools.names.index(target)], [text.encode()], [2])
     try:
         text, descriptors, _, _ = socket.recv_fds(pools.arrivals, 100, 1)

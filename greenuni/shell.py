@@ -42,7 +42,6 @@ __all__ = [
     "WorkerState",
     "beat_interval",
 ]
-from greenuni.routing import Mount, Router
 
 TICK = 1.0  # seconds between the turns of a loop that has nothing to do
 QUICK_STOP_BUDGET = 1.5  # seconds a worker may still take after INT or QUIT, lifespan included

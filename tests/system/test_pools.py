@@ -95,9 +95,10 @@ def running(site: Site) -> Iterator[Site]:
 
 
 def test_each_pool_serves_its_application_in_its_own_way(running: Site) -> None:
-    assert running.ask("site", "/x") == {
+    answer = running.ask("site", "/x")
+    assert answer.pop("id") in {"0", "1"}  # whichever of its two workers took it
+    assert answer == {
         "pool": "site",
-        "id": running.ask("site")["id"],
         "version": "v1",
         "a": "site",
         "multithread": True,

@@ -180,9 +180,9 @@ def _established(table: str, port: int) -> set[str]:
 def _socket_inodes(pid: int) -> set[str]:
     found = set()
     try:
-        for entry in os.scandir(f"/proc/{pid}/fd"):
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):
             try:
-                link = os.readlink(entry.path)
+                link = os.readlink(f"/proc/{pid}/fd/{descriptor}")
             except FileNotFoundError:  # closed while we looked
                 continue
             if link.startswith("socket:["):

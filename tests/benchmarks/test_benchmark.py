@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -27,6 +27,23 @@ subprocess.run([sys.executable, "-c", {BURN_HALF_A_SECOND!r}])
 print("reaped", flush=True)
 sys.stdin.read()
 """
+
+
+ACCEPT_ONE = """
+import socket, sys
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    print(listener.getsockname()[1], flush=True)
+    accepted, _ = listener.accept()
+    print("accepted", flush=True)
+    sys.stdin.read()
+"""
+
+
+class Accepting(NamedTuple):
+    """A process that leads a session of its own and holds one accepted connection."""
+
+    pid: int
+    port: int
 
 
 def module(name: str) -> Any:
@@ -203,14 +220,28 @@ def test_a_disturbed_measurement_is_repeated(shares: list[float], taken: int, be
     assert len(shares) - len(left) == taken
 
 
-def test_connections_are_counted_at_the_server_end() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+@pytest.fixture
+def accepting() -> Iterator[Accepting]:
+    # Not this process: the session that tests run in may have members that are none of our business.
+    with subprocess.Popen(
+        [sys.executable, "-c", ACCEPT_ONE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as child:
+        assert child.stdout is not None
+        port = int(child.stdout.readline())
         with socket.create_connection(("127.0.0.1", port)):
-            accepted, _ = listener.accept()
-            with accepted:
-                held = module("processes").connections_held(os.getsid(0), port)
-    assert held[os.getpid()] == 1
+            assert child.stdout.readline() == "accepted\n"
+            yield Accepting(child.pid, port)
+        child.communicate()
+
+
+def test_a_session_is_told_by_its_connections_and_its_memory(accepting: Accepting) -> None:
+    processes = module("processes")
+    assert processes.connections_held(accepting.pid, accepting.port) == {accepting.pid: 1}
+    assert processes.session_pss_kib(accepting.pid) > 1000
 
 
 def test_a_refreshed_source_keeps_only_what_is_current(tmp_path: Path) -> None:
@@ -232,10 +263,6 @@ def test_a_refreshed_source_keeps_only_what_is_current(tmp_path: Path) -> None:
     refresh({**files, Path("greenuni/b.py"): b"3"}, tmp_path)
     assert (tmp_path / "greenuni/a.py").stat().st_mtime_ns == before
     assert (tmp_path / "greenuni/b.py").read_bytes() == b"3"
-
-
-def test_memory_of_a_session() -> None:
-    assert module("processes").session_pss_kib(os.getsid(0)) > 1000
 
 
 def test_an_idle_connection_that_was_closed_is_noticed() -> None:

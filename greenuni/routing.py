@@ -10,14 +10,18 @@ This is a leaf: configuration, arbiter and shells ask the same question here.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 NOBODY = -1  # no mount covers the request
 
-# A name with a dot, so that a forgotten slash ("api/v1") is not taken for a host.
-_HOST = re.compile(r"localhost|[a-z0-9_-]+(\.[a-z0-9_-]+)+|\[[0-9a-f:.]+\]")
-_NOT_IN_A_PATH = re.compile(r"[?#%*\x00-\x1f\x7f]")
+_LABEL = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
+_HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*|\[[0-9a-f:.]+\]")
+_PORT = re.compile(r":[0-9]+\Z")
+_FORMS = "write it as /prefix=module:attribute or host/prefix=module:attribute"
+# What stands in addresses and never in a path that has been taken out of one and decoded.
+_NOT_IN_A_PATH = {"?": "a query", "#": "a fragment", "%": "percent-encoding", "*": "a pattern"}
 
 
 @dataclass(frozen=True)
@@ -31,24 +35,92 @@ class Mount:
         return f"{self.host}{self.prefix or '/'}"
 
 
+class Mounted(NamedTuple):
+    """What is mounted where. ``str()`` of it is what `parse_mounted` takes."""
+
+    mount: Mount
+    target: str  # "main:app"
+
+    def __str__(self) -> str:
+        return f"{self.mount}={self.target}"
+
+
 ROOT = Mount()
 
 
+def mount_at(prefix: str, host: str = "") -> Mount:
+    """Check and normalise. Raises ``ValueError`` with the reason."""
+    return Mount(_checked_host(host) if host else "", _checked_prefix(prefix))
+
+
 def parse_mount(text: str) -> Mount:
-    """The mount that ``text`` spells. Raises ``ValueError`` with the reason."""
-    host, slash, path = text.strip().partition("/")
-    host = host.lower()
-    if not slash or (host and not _HOST.fullmatch(host)):
+    """The mount that ``text`` spells. Raises ``ValueError`` with the reason, in one sentence."""
+    where = text.strip()
+    host, slash, path = where.partition("/")
+    if not slash or not _could_be_host(host):
+        meant = f"{where}/" if where and not slash and _could_be_host(host) else f"/{where}"
         raise ValueError(
-            f"{text!r} is not a mount: write a path with its slash in front, such as /api, "
+            f"{text!r} is not a mount: write a path with its slash in front, such as {meant}, "
             "or a host name before that slash"
         )
-    path = path.rstrip("/")
-    if _NOT_IN_A_PATH.search(path):
-        raise ValueError(f"{text!r} is not a mount: a path is plain text without ? # % *")
-    if path and {"", ".", ".."} & set(path.split("/")):
-        raise ValueError(f"{text!r} is not a mount: a segment of its path is empty, . or ..")
-    return Mount(host, f"/{path}" if path else "")
+    try:
+        return mount_at(slash + path, host)
+    except ValueError as reason:
+        raise ValueError(f"{text!r} is not a mount: {reason}") from None
+
+
+def parse_mounted(text: str) -> Mounted:
+    """``where=target`` taken apart. Raises ``ValueError`` with what to write instead."""
+    where, equals, target = (part.strip() for part in text.partition("="))
+    if not equals:
+        raise ValueError(f"{text!r} has no application: {_FORMS}")
+    if not target:
+        raise ValueError(f"{text!r} has nothing behind its '=': {_FORMS}")
+    return Mounted(parse_mount(where), target)
+
+
+def check_distinct(mounted: Iterable[Mounted]) -> None:
+    """Raises ``ValueError`` if two applications are mounted at one place."""
+    seen: dict[Mount, str] = {}
+    for mount, target in mounted:
+        if mount in seen:
+            raise ValueError(
+                f"two applications are mounted at {mount}: {seen[mount]} and {target}; "
+                "give each a prefix or host of its own"
+            )
+        seen[mount] = target
+
+
+def _could_be_host(host: str) -> bool:
+    """Only with a dot or a bracket: a slash may have been forgotten ("api/v1")."""
+    return not host or host.lower() == "localhost" or any(mark in host for mark in ".[:*")
+
+
+def _checked_prefix(prefix: str) -> str:
+    if prefix and not prefix.startswith("/"):
+        raise ValueError(f"its path {prefix!r} does not begin with a slash")
+    for character, what in _NOT_IN_A_PATH.items():
+        if character in prefix:
+            raise ValueError(f"its path is plain text, without {what}")
+    if not prefix.isprintable():
+        raise ValueError("its path has control characters or unusual white space")
+    path = prefix.removesuffix("/")
+    if path and {"", ".", ".."} & set(path[1:].split("/")):
+        raise ValueError("a segment of its path is empty, . or ..")
+    return path
+
+
+def _checked_host(host: str) -> str:
+    name = host.lower().removesuffix(".")
+    if "*" in host:
+        raise ValueError(f"the host {host!r} is a pattern: mount each name by itself")
+    if _HOST.fullmatch(_PORT.sub("", name)) and not _HOST.fullmatch(name):
+        raise ValueError(f"the host {host!r} has a port, which plays no part: leave it out")
+    if not name.isascii():
+        raise ValueError(f"the host {host!r} is not ASCII: write it as browsers send it (xn--...)")
+    if not _HOST.fullmatch(name):
+        raise ValueError(f"{host!r} is not a host name")
+    return name
 
 
 class Router:

@@ -59,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
         "shell",
         "siblings",
     },
-    "bridge": {"errors"},
+    "bridge": {"errors", "routing"},
     "wsgi": SHELL,
     "asgi": SHELL,
     "worker": {

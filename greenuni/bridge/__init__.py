@@ -18,7 +18,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from greenuni.bridge.mount_points import Entry, MountPoint, parse_mount
 from greenuni.bridge.mounts import Mount, Mounts
 
 if TYPE_CHECKING:
@@ -29,12 +28,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ASGIToWSGI",
     "ClientDisconnected",
-    "Entry",
     "Mount",
-    "MountPoint",
     "Mounts",
     "WSGIToASGI",
-    "parse_mount",
 ]
 
 _LATER = {

@@ -12,9 +12,9 @@ from anyio.abc import TaskGroup
 from greenuni.bridge.denial import answer
 from greenuni.bridge.interfaces import ASGIApp, Receive, Scope, Send
 from greenuni.bridge.lifespan import Lifespan
-from greenuni.bridge.mount_points import MountPoint, MountTable, host_name
 from greenuni.bridge.paths import below, is_under
 from greenuni.errors import BootError
+from greenuni.routing import NOBODY, Mount, Router
 
 _log = logging.getLogger("greenuni.error")
 
@@ -43,13 +43,13 @@ class MountedASGI:
     if one fails, those before it are shut down again, the last first, and startup has failed.
     """
 
-    def __init__(self, mounted: Iterable[tuple[MountPoint, Tenant]]) -> None:
-        mounted = list(mounted)
-        self._table = MountTable(mounted)
-        self._tenants: Sequence[Tenant] = list(dict.fromkeys(tenant for _, tenant in mounted))
+    def __init__(self, mounted: Iterable[tuple[Mount, Tenant]]) -> None:
+        self._mounted = list(mounted)
+        self._router = Router([mount for mount, _ in self._mounted])
+        self._tenants: Sequence[Tenant] = list(dict.fromkeys(tenant for _, tenant in self._mounted))
 
     def __repr__(self) -> str:
-        return f"<MountedASGI {self._table!r}>"
+        return f"<MountedASGI {self._router!r}>"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -59,16 +59,15 @@ class MountedASGI:
         if kind not in ("http", "websocket"):
             raise ValueError(f"nothing is mounted for a scope of type {kind!r}")
         root, path = scope.get("root_path", "").rstrip("/"), scope["path"]
-        host = _host_of(scope) if self._table.has_hosts else ""
-        found = self._table.find(host, below(path, root))
-        if found is None:
+        found = self._router.find(_host_of(scope), below(path, root).encode("utf-8", "replace"))
+        if found == NOBODY:
             await answer(scope, receive, send, 404, "Nothing is mounted here.")
             return
-        prefix, tenant = found
+        mount, tenant = self._mounted[found]
         lifespan = tenant.lifespan
-        if prefix and not tenant.is_passed_on:
+        if mount.prefix and not tenant.is_passed_on:
             full = path if is_under(path, root) else root + path
-            scope = {**scope, "root_path": root + prefix, "path": full}
+            scope = {**scope, "root_path": root + mount.prefix, "path": full}
         if lifespan is not None:
             lifespan.enter()
             if lifespan.state:
@@ -116,8 +115,8 @@ async def _shut_down(started: Sequence[Tenant]) -> list[str]:
     return failures
 
 
-def _host_of(scope: Scope) -> str:
+def _host_of(scope: Scope) -> bytes:
     for name, value in scope["headers"]:
         if name == b"host":
-            return host_name(value.decode("latin-1"))
-    return ""
+            return bytes(value)
+    return b""

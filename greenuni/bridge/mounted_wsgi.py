@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from greenuni.bridge.interfaces import Environ, StartResponse, WSGIApp
-from greenuni.bridge.mount_points import MountPoint, MountTable, host_name
 from greenuni.bridge.paths import octets
+from greenuni.routing import NOBODY, Mount, Router
 
 NOT_FOUND = b"Nothing is mounted here.\n"
 
@@ -19,25 +19,26 @@ class MountedWSGI:
     """
 
     def __init__(
-        self, mounted: Iterable[tuple[MountPoint, WSGIApp]], passed_on: Iterable[WSGIApp] = ()
+        self, mounted: Iterable[tuple[Mount, WSGIApp]], passed_on: Iterable[WSGIApp] = ()
     ) -> None:
+        mounted = list(mounted)
         unchanged = {id(app) for app in passed_on}
-        self._table = MountTable(
-            (MountPoint(octets(point.prefix), point.host), (app, id(app) in unchanged))
-            for point, app in mounted
-        )
+        self._router = Router([mount for mount, _ in mounted])
+        self._mounted = [
+            ("" if id(app) in unchanged else octets(mount.prefix), app) for mount, app in mounted
+        ]
 
     def __repr__(self) -> str:
-        return f"<MountedWSGI {self._table!r}>"
+        return f"<MountedWSGI {self._router!r}>"
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
-        host = host_name(environ.get("HTTP_HOST", "")) if self._table.has_hosts else ""
-        found = self._table.find(host, path)
-        if found is None:
+        host = environ.get("HTTP_HOST", "").encode("latin-1")
+        found = self._router.find(host, path.encode("latin-1"))
+        if found == NOBODY:
             return _not_found(start_response)
-        prefix, (app, is_passed_on) = found
-        if prefix and not is_passed_on:
+        prefix, app = self._mounted[found]
+        if prefix:
             environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + prefix
             environ["PATH_INFO"] = path[len(prefix) :]
         return app(environ, start_response)

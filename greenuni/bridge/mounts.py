@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
+from greenuni import routing
 from greenuni.bridge.interfaces import ASGIApp, WSGIApp
-from greenuni.bridge.mount_points import MountPoint, check_distinct, mount_point
 from greenuni.bridge.mounted_wsgi import MountedWSGI
 from greenuni.errors import ConfigError
 
@@ -59,22 +59,21 @@ class Mounts:
         backend_options: dict[str, Any] | None = None,
     ) -> None:
         self._mounts = list(mounts)
-        self._points = [_checked(mount) for mount in self._mounts]
+        self._places = [_checked(mount) for mount in self._mounts]
         self._threads = threads
         self._errors = errors
         self._backend = backend
         self._backend_options = backend_options
         if not self._mounts:
             raise ConfigError("there is nothing to mount")
-        titles = (mount.title for mount in self._mounts)
-        check_distinct(zip(self._points, titles, strict=True))
+        _check_distinct(self._places, self._mounts)
 
     def __repr__(self) -> str:
-        return f"<Mounts {', '.join(map(str, self._points))}>"
+        return f"<Mounts {', '.join(map(str, self._places))}>"
 
-    def _of(self, interface: str) -> Sequence[tuple[MountPoint, Mount]]:
-        pairs = zip(self._points, self._mounts, strict=True)
-        return [(point, mount) for point, mount in pairs if mount.interface == interface]
+    def _of(self, interface: str) -> Sequence[tuple[routing.Mount, Mount]]:
+        pairs = zip(self._places, self._mounts, strict=True)
+        return [(place, mount) for place, mount in pairs if mount.interface == interface]
 
     @cached_property
     def asgi(self) -> ASGIApp:
@@ -83,27 +82,27 @@ class Mounts:
         from greenuni.bridge.wsgi_to_asgi import THREADS, WSGIToASGI
 
         threads = THREADS if self._threads is None else self._threads
-        only_wsgi = MountedWSGI((point, mount.app) for point, mount in self._of("wsgi"))
+        only_wsgi = MountedWSGI((place, mount.app) for place, mount in self._of("wsgi"))
         adapter = WSGIToASGI(only_wsgi, threads=threads, errors=self._errors)
         behind = Tenant(adapter, "the WSGI applications", is_passed_on=True)
         tenants: dict[int, Tenant] = {}
         mounted = []
-        for point, mount in zip(self._points, self._mounts, strict=True):
+        for place, mount in zip(self._places, self._mounts, strict=True):
             own = Tenant(mount.app, mount.title) if mount.interface == "asgi" else behind
-            mounted.append((point, tenants.setdefault(id(own.app), own)))
+            mounted.append((place, tenants.setdefault(id(own.app), own)))
         return MountedASGI(mounted)
 
     @cached_property
     def wsgi(self) -> MountedWSGI:
         """All of them as one WSGI application."""
         adapter = self.asgi_adapter
-        mounted: list[tuple[MountPoint, WSGIApp]] = []
-        for point, mount in zip(self._points, self._mounts, strict=True):
+        mounted: list[tuple[routing.Mount, WSGIApp]] = []
+        for place, mount in zip(self._places, self._mounts, strict=True):
             if mount.interface == "wsgi":
-                mounted.append((point, mount.app))
+                mounted.append((place, mount.app))
             else:
                 assert adapter is not None
-                mounted.append((point, adapter))
+                mounted.append((place, adapter))
         return MountedWSGI(mounted, [adapter] if adapter is not None else [])
 
     @cached_property
@@ -122,12 +121,12 @@ class Mounts:
 
         tenants: dict[int, Tenant] = {}
         return MountedASGI(
-            (point, tenants.setdefault(id(mount.app), Tenant(mount.app, mount.title)))
-            for point, mount in self._of("asgi")
+            (place, tenants.setdefault(id(mount.app), Tenant(mount.app, mount.title)))
+            for place, mount in self._of("asgi")
         )
 
 
-def _checked(mount: Mount) -> MountPoint:
+def _checked(mount: Mount) -> routing.Mount:
     """Raises ConfigError."""
     if mount.interface not in INTERFACES:
         raise ConfigError(
@@ -135,4 +134,18 @@ def _checked(mount: Mount) -> MountPoint:
         )
     if not callable(mount.app):
         raise ConfigError(f"the application at {mount.prefix!r} is not callable: {mount.app!r}")
-    return mount_point(mount.prefix, mount.host)
+    try:
+        return routing.mount_at(mount.prefix, mount.host)
+    except ValueError as reason:
+        raise ConfigError(
+            f"the application at {mount.prefix!r} is mounted nowhere: {reason}"
+        ) from None
+
+
+def _check_distinct(places: Iterable[routing.Mount], mounts: Iterable[Mount]) -> None:
+    """Raises ConfigError."""
+    titles = (mount.title for mount in mounts)
+    try:
+        routing.check_distinct(map(routing.Mounted, places, titles))
+    except ValueError as reason:
+        raise ConfigError(str(reason)) from None

@@ -185,7 +185,7 @@ def test_an_unknown_scope_is_an_error() -> None:
         ([], "there is nothing to mount"),
         ([Mount("/a", 3, "asgi")], "the application at '/a' is not callable: 3"),  # type: ignore[arg-type]
         ([Mount("/a", print, "rsgi")], "must be asgi or wsgi, not 'rsgi'"),
-        ([Mount("a", print, "asgi")], "the prefix 'a' must begin with '/'"),
+        ([Mount("a", print, "asgi")], "'a' is mounted nowhere: its path 'a' does not begin with a"),
         (
             [Mount("/a", print, "asgi", name="x:x"), Mount("/a/", max, "wsgi", name="y:y")],
             "two applications are mounted at /a: x:x and y:y; give each a prefix or host",

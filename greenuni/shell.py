@@ -21,12 +21,13 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from greenuni.config import Config
+from greenuni.handoff import HOPS_LIMIT, UNREAD_LIMIT
 from greenuni.observe import AccessLog
 from greenuni.pulse import Pulse
-from greenuni.routing import NOBODY, Mount, Router
+from greenuni.routing import NOBODY, ROOT, Mount, Router
 from greenuni.siblings import Siblings
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Interface",
     "Pools",
     "Pulse",
+    "Refusal",
     "Seat",
     "Slot",
     "WorkerState",
@@ -84,6 +86,21 @@ class Buffer(Protocol):
 
     def __getitem__(self, index: int, /) -> int: ...
 
+    def __setitem__(self, index: int, byte: int, /) -> None: ...
+
+
+class Refusal(NamedTuple):
+    """What a client is told whose request goes to no application."""
+
+    status: int
+    detail: str
+
+
+NO_POOL = Refusal(404, "There is no application at this address.")
+POOL_IS_DOWN = Refusal(503, "The application at this address cannot be reached now.")
+POOL_IS_BUSY = Refusal(503, "The application at this address is too busy.")
+HEAD_TOO_LARGE = Refusal(431, f"The request head is larger than {UNREAD_LIMIT // 2} bytes.")
+
 
 class Slot(Protocol):
     """The worker's own slot in the scoreboard. Written by one process, read by the arbiter.
@@ -109,17 +126,13 @@ class Slot(Protocol):
 
 @dataclass(frozen=True)
 class Pools:
-    """The pools that share a worker's port, and the ways from one to the other.
+    """The pools behind a worker's listeners, itself among them, and the ways from one to the other.
 
-    ``route`` says whose a request is. If that is not ``own``, its connection goes through
-    ``queues[index]``, unless ``is_up`` says that nobody would take it out (503 then), or it is
-    `routing.NOBODY` (404). What is sent to ``queues[own]`` goes to whichever sibling takes it first.
-    The worker's own queue is read from ``arrivals``, by all workers of its pool.
-
-    One message is one connection (the sockets are SOCK_SEQPACKET, or SOCK_DGRAM where there is none).
-    They do not block: a queue that is full raises ``BlockingIOError``, a message that is larger than
-    all of it ``OSError`` (EMSGSIZE). Queues outlive workers and generations. While a HUP changes mounts, two
-    workers may have different tables, so what arrives may be another's again: bound how often it travels.
+    ``route`` says whose a request is. If that is not ``own``, its connection goes through ``queues[index]``
+    (see `handoff`), unless ``why_not`` has a reason to refuse it. What is sent to ``queues[own]`` goes to
+    whichever sibling takes it first. The worker's own queue is read from ``arrivals``, by all workers of its
+    pool. Queues outlive workers and generations. While a HUP changes mounts, two workers may have different
+    tables, so what arrives may be another's again.
     """
 
     own: int
@@ -127,24 +140,42 @@ class Pools:
     mounts: tuple[Mount, ...]
     queues: tuple[socket.socket, ...]  # sending ends, by index
     arrivals: socket.socket  # receiving end of the own queue
-    down: tuple[
-        Buffer, ...
-    ]  # a byte each, in memory that the arbiter writes: not 0 when it is down
+    down: tuple[Buffer, ...]  # a byte each, which all processes see: not 0 when it is down
     router: Router = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "router", Router(self.mounts))
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether requests have to be routed; if not, all that come are for this worker's pool."""
+        return self.mounts != (ROOT,)
+
     def route(self, host: bytes, path: bytes) -> int:
         """The index of the pool that has a request, or `routing.NOBODY`; see `Router.find`."""
         return self.router.find(host, path)
 
+    def why_not(self, index: int, hops: int) -> Refusal | None:
+        """Why a request that `route` gave this index cannot be sent there after so many ``hops``."""
+        if index == NOBODY:
+            return NO_POOL
+        return None if self.is_up(index) and hops < HOPS_LIMIT else POOL_IS_DOWN
+
     def is_up(self, index: int) -> bool:
-        """False while a pool keeps ending before it can serve, or could not start at all.
+        """False while a pool keeps ending before it can serve, or could not start at all, or is to end.
 
         A pool that boots is up: what waits in its queue is served as soon as it is ready.
         """
         return self.down[index][0] == 0
+
+    def keeps_clients(self) -> bool:
+        """Whether somebody will take connections out of the own queue when this worker has ended."""
+        return self.is_up(self.own)
+
+    def forsake(self) -> None:
+        """The arbiter has gone, so nobody follows the workers that there are."""
+        for down in self.down:
+            down[0] = 1
 
     @property
     def prefix(self) -> bytes:
@@ -174,7 +205,5 @@ class Seat:
     reopen_logs: Callable[[], None]
     in_flight: Callable[[], list[str]] = list  # set by the shell: lines for the stuck-worker dump
     siblings: Siblings | None = None  # who accepts from the same listeners, if anybody does
-    pools: Pools | None = (
-        None  # None when everything that arrives at the listeners is for this worker
-    )
+    pools: Pools | None = None  # None only in tests, and in whatever else runs a shell by itself
     loop: str = ""  # set by a shell that runs on an event loop, before it is ready: which one

@@ -91,7 +91,10 @@ def fake_seat(
 
 
 def fake_pools(*mounts: str) -> list[Pools]:
-    """What the workers of each of these pools are given; for ``seat.pools``. Close them all afterwards."""
+    """What the workers of each of these pools are given; for ``seat.pools``. Close them all afterwards.
+
+    A single one at ``/`` is what a server without pools has: workers of it are siblings.
+    """
     ends = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in mounts]
     down = tuple(bytearray(1) for _ in mounts)
     for end in itertools.chain(*ends):

@@ -93,14 +93,16 @@ class Children:
 
     # Birth
 
-    def fork(self, serial: int) -> int | Birth:
+    def fork(self, serial: int, crowd: str) -> int | Birth:
         """Fork; returns the pid, or in the child what it owns.
 
+        ``crowd`` is the name of those who accept from the same listeners.
         Raises ``OSError`` when there can be no further process or pipe.
         """
         reader, writer = os.pipe()
         try:
             slot = self._board.take()
+            siblings = self._board.siblings(slot.index, crowd)
             try:
                 pid = os.fork()
             except OSError:
@@ -113,7 +115,7 @@ class Children:
         if pid == 0:
             os.close(reader)
             self._leave_to_child()
-            return Birth(slot, self._board.census.siblings(slot.index), writer, self._lifeline)
+            return Birth(slot, siblings, writer, self._lifeline)
         os.close(writer)
         os.set_blocking(reader, False)
         child = Child(serial, pid, reader, slot.index)

@@ -128,12 +128,15 @@ class Effects:
 
     def _spawn(self, command: Spawn) -> list[Event]:
         setup = self._setups[command.generation]
+        config = setup.config_of(command.pool)
+        pools = pools_of(setup.config, setup.links, command.pool)
+        crowd = config.pool if config.mount is None else ""
         try:
             listeners = [
                 listener.for_place(command.number) for listener in setup.listeners_of(command.pool)
             ]
             with self._signals.held():
-                birth = self._children.fork(command.serial)
+                birth = self._children.fork(command.serial, crowd)
                 if not isinstance(birth, int):
                     self._signals.leave_to_child()
         except (OSError, GreenuniError) as error:
@@ -141,7 +144,6 @@ class Effects:
         if isinstance(birth, int):
             return [Forked(command.serial, birth)]
         preloaded = self._preloaded.get(command.pool)
-        pools = pools_of(setup.config, setup.links, command.pool)
         for listener in self._all_listeners():
             listener.leave_to_child(keep=listeners)
         for link in self._all_links():
@@ -150,7 +152,7 @@ class Effects:
             Inherited(
                 number=command.number,
                 generation=command.generation,
-                config=setup.config_of(command.pool),
+                config=config,
                 listeners=tuple(listeners),
                 pools=pools,
                 application=preloaded.take() if preloaded else None,
@@ -260,6 +262,8 @@ class Effects:
     def _close_listeners(self, command: CloseListeners) -> list[Event]:
         for listener in self._all_listeners():
             listener.close()
+        for link in self._all_links():
+            link.show(False)
         return []
 
     def close(self) -> None:

@@ -193,7 +193,7 @@ class Forget:
 
 @dataclass(frozen=True)
 class ShowPool:
-    """Let the workers of other pools know whether this one can be expected to answer."""
+    """Let the workers of all pools know whether this one can be expected to answer."""
 
     pool: str
     is_up: bool
@@ -208,7 +208,9 @@ class KeepPlaces:
 
 @dataclass(frozen=True)
 class CloseListeners:
-    """Stop listening; connections that are in the queue belong to the workers."""
+    """Stop listening, and show all pools as down: what is in the queues now belongs to the workers that there
+    are, and nobody will come after them.
+    """
 
 
 @dataclass(frozen=True)

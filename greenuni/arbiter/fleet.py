@@ -329,14 +329,17 @@ def _send_off_leaving(fleet: Fleet, now: float) -> list[Command]:
     commands: list[Command] = []
     for table in fleet.having(Standing.LEAVING):
         stop = Stop("its pool is not configured any more")
-        commands += [Forget(table.name), *_tell(table, now, stop)]
+        fleet.shown_down.add(
+            table.name
+        )  # before its workers end, or they would leave clients behind
+        commands += [ShowPool(table.name, False), Forget(table.name), *_tell(table, now, stop)]
     return commands
 
 
 def _show_who_is_down(fleet: Fleet) -> list[Command]:
-    """Tell the others of each pool that can or cannot be counted on, when that has changed."""
-    down = {table.name for table in fleet.tables if table.name and table.is_down}
-    up = {table.name for table in fleet.tables} - down
+    """Tell the workers of each pool that can or cannot be counted on, when that has changed."""
+    up = {table.name for table in fleet.tables if not table.is_ending and not table.is_down}
+    down = {table.name for table in fleet.tables} - up
     commands: list[Command] = [ShowPool(name, False) for name in sorted(down - fleet.shown_down)]
     commands += [ShowPool(name, True) for name in sorted(up & fleet.shown_down)]
     fleet.shown_down = (fleet.shown_down | down) - up

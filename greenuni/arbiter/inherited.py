@@ -17,15 +17,15 @@ class Inherited:
     """The record that a worker is built from. It owns the descriptors in it.
 
     ``number`` is the worker's place, 0 to ``workers`` - 1; its successor gets the same number, and
-    while a roll lasts both carry it. ``config`` is that of the worker's pool, and ``pools`` is None where
-    its listeners lead to no other. ``application`` is there only under ``--preload``.
+    while a roll lasts both carry it. ``config`` is that of the worker's pool. ``application`` is there only
+    under ``--preload``.
     """
 
     number: int
     generation: int
     config: Config
     listeners: tuple[socket.socket, ...]
-    pools: Pools | None
+    pools: Pools
     application: Application | None
     logs: Logs
     slot: BoardSlot

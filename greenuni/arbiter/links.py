@@ -1,8 +1,8 @@
-"""The ways between pools on a shared port: for each pool a queue, and whether it can be counted on.
+"""The way to each pool: a queue of connections, and whether the pool can be counted on.
 
 They are made before the fork and outlive workers and generations: what lies in the queue of a pool waits for
-whichever of its workers is free first, also when the one before it has died. A server with one pool that has
-the whole port has none.
+whichever of its workers is free first, also when the one before it has died. Other pools on the same port
+send there what is not theirs; the pool's own workers what they have no time for, or leave when they end.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import socket
 import sys
 from collections.abc import Iterable, Mapping
 
+from greenuni.arbiter.events import of_pool
 from greenuni.config import Config
 from greenuni.errors import ListenError
-from greenuni.routing import ROOT, parse_mount
+from greenuni.routing import ROOT, Mount, parse_mount
 from greenuni.shell import Pools
 
 # Whole messages in order, and an end that is noticed. The kernel of macOS has it for no Unix socket.
@@ -40,39 +41,37 @@ class Link:
         """Let the workers of all pools see whether this one can be counted on."""
         self.down[0] = 0 if is_up else 1
 
-    def leave_to_child(self, pools: Pools | None) -> None:
+    def leave_to_child(self, pools: Pools) -> None:
         """Close the ends that are not in ``pools``."""
-        kept = (*pools.queues, pools.arrivals) if pools else ()
         for end in (self.sender, self.receiver):
-            if end not in kept:
+            if end not in (*pools.queues, pools.arrivals):
                 end.close()
 
     def close(self) -> None:
         """The arbiter forks nobody any more who would need it."""
-        self.leave_to_child(None)
+        self.sender.close()
+        self.receiver.close()
 
     def __repr__(self) -> str:
-        return f"<Link to {self._name}, {'down' if self.down[0] else 'up'}>"
+        return f"<Link to {self._name or 'the pool'}, {'down' if self.down[0] else 'up'}>"
 
 
 Links = Mapping[str, Link]
 
 
 def open_links(config: Config, current: Links) -> dict[str, Link]:
-    """A link for each pool on the shared port, those of ``current`` for pools that are there already.
+    """A link for each pool, those of ``current`` for pools that are there already.
 
     Raises ``ListenError`` when there is no descriptor left; then nothing new stays open.
     """
-    mounted = [pool for pool in config.pools if pool.mount is not None]
-    if [pool.mount for pool in mounted] == [str(ROOT)]:
-        return {}
     links: dict[str, Link] = {}
     try:
-        for pool in mounted:
+        for pool in config.each_pool:
             links[pool.pool] = current.get(pool.pool) or Link(pool.pool)
     except OSError as error:
         close_links(set(links.values()) - set(current.values()))
-        raise ListenError(f"cannot make the queue of pool {pool.pool}: {error.strerror}") from error
+        text = of_pool(pool.pool, f"cannot make the queue for connections: {error.strerror}")
+        raise ListenError(text) from error
     return links
 
 
@@ -82,16 +81,22 @@ def close_links(links: Iterable[Link]) -> None:
         link.close()
 
 
-def pools_of(config: Config, links: Links, name: str) -> Pools | None:
-    """What a worker of pool ``name`` is given, None if no other pool is behind its listeners."""
-    if name not in links:
-        return None
-    mounts = {pool.pool: pool.mount or "" for pool in config.pools}
+def neighbours(config: Config, name: str) -> dict[str, Mount]:
+    """The pools behind the listeners of pool ``name``, itself among them, and where they are mounted."""
+    mounts = {pool.pool: pool.mount for pool in config.pools}
+    if mounts.get(name) is None:
+        return {name: ROOT}
+    return {pool: parse_mount(mount) for pool, mount in mounts.items() if mount is not None}
+
+
+def pools_of(config: Config, links: Links, name: str) -> Pools:
+    """What a worker of pool ``name`` is given."""
+    mounts = neighbours(config, name)
     return Pools(
-        own=list(links).index(name),
-        names=tuple(links),
-        mounts=tuple(parse_mount(mounts[pool]) for pool in links),
-        queues=tuple(link.sender for link in links.values()),
+        own=list(mounts).index(name),
+        names=tuple(mounts),
+        mounts=tuple(mounts.values()),
+        queues=tuple(links[pool].sender for pool in mounts),
         arrivals=links[name].receiver,
-        down=tuple(link.down for link in links.values()),
+        down=tuple(links[pool].down for pool in mounts),
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from greenuni.arbiter.slot import SLOT_SIZE, WHOLE
 from greenuni.shell import WorkerState
-from greenuni.siblings import Census
+from greenuni.siblings import Census, Siblings
 
 try:
     from greenuni.arbiter.fastslot import BoardSlot
@@ -44,7 +44,7 @@ class Board:
         self._memory = mmap.mmap(-1, capacity * SLOT_SIZE)
         self._free = list(range(capacity - 1, -1, -1))
         self._capacity = capacity
-        self.census = Census(capacity)
+        self._censuses: dict[str, Census] = {}  # by crowd: who accepts from the same listeners
 
     def take(self) -> BoardSlot:
         """A cleared slot. Raises ``OSError`` (ENOSPC) when all are taken."""
@@ -53,15 +53,25 @@ class Board:
         index = self._free.pop()
         start = index * SLOT_SIZE
         self._memory[start : start + SLOT_SIZE] = bytes(SLOT_SIZE)
-        self.census.leave(index)
+        self._leave(index)
         slot = BoardSlot(self._memory, index)
         slot.set_state(WorkerState.BOOTING)
         return slot
 
     def give_back(self, index: int) -> None:
         """The worker of this slot has ended."""
-        self.census.leave(index)
+        self._leave(index)
         self._free.append(index)
+
+    def siblings(self, index: int, crowd: str) -> Siblings:
+        """What the worker of this slot sees of those who accept from the same listeners."""
+        if crowd not in self._censuses:
+            self._censuses[crowd] = Census(self._capacity)
+        return self._censuses[crowd].siblings(index)
+
+    def _leave(self, index: int) -> None:
+        for census in self._censuses.values():
+            census.leave(index)
 
     def read(self, index: int) -> Reading:
         """What the worker last wrote."""

@@ -9,6 +9,7 @@ cdef class Connection(Sides):
     cdef readonly bint they_are_waiting_for_100_continue
     cdef Limits _limits
     cdef bytearray _buffer
+    cdef bytes _head
     cdef bint _eof
     cdef object _fault
     cdef object _head_guard

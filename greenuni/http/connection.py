@@ -52,6 +52,7 @@ class Connection(Sides):
         "_chunked_guard",
         "_eof",
         "_fault",
+        "_head",
         "_head_guard",
         "_limits",
         "_message",
@@ -69,6 +70,7 @@ class Connection(Sides):
         self._eof = False
         self._fault: RemoteProtocolError | None = None
         self._head_guard: SectionGuard | None = None  # of a head that comes in pieces
+        self._head = b""  # of a request whose content has not been told of
         self._forget_message()
 
     def _forget_message(self) -> None:
@@ -91,6 +93,15 @@ class Connection(Sides):
     def trailing_data(self) -> tuple[bytes, bool]:
         """Octets received that no event has told of, and whether EOF came after them."""
         return bytes(self._buffer), self._eof
+
+    @property
+    def unread(self) -> bytes:
+        """All octets from the first one of the request in hand, for somebody else to read it anew.
+
+        Whether its head is whole or not; but not when an event has told of its content, nor after
+        ``take`` has returned it, for then the octets are those that were taken.
+        """
+        return self._head + self._buffer
 
     @property
     def has_more(self) -> bool:
@@ -177,7 +188,7 @@ class Connection(Sides):
     def _read_head(self) -> Request | None:
         request = self._ahead
         if request is not None:
-            del self._buffer[: request.size]
+            self._head = self._cut(request.size)
         else:
             request = self._read_guarded_head()
             if request is None:
@@ -199,12 +210,14 @@ class Connection(Sides):
         if not head:
             return None
         self._head_guard = None
+        self._head = head
         request, self._message = self.engine.read_head(head, self._limits)
         if self._message is not None:
             self._chunked_guard = ChunkedGuard(self._limits)
         return request
 
     def _read_body(self) -> Data | EndOfMessage | None:
+        self._head = b""
         if self._message is not None:
             return self._read_chunked_body(self._message)
         if self._remaining == 0:

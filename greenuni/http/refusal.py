@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from greenuni.http.framing import SERVER, status_line
 
+RETRY_AFTER = b"1"  # seconds; what cannot be served now is a matter of a restart or a reload
+
 
 def error_response(status: int, detail: str, date: bytes, wants_body: bool = True) -> bytes:
     """A whole response: the status phrase and ``detail`` as plain text, ``Connection: close``.
@@ -12,10 +14,12 @@ def error_response(status: int, detail: str, date: bytes, wants_body: bool = Tru
     """
     line = status_line(status)
     content = error_content(status, detail)
+    # RFC 9110 15.6.4
+    retry = b"Retry-After: %s\r\n" % RETRY_AFTER if status == 503 else b""
     head = (
         b"%sContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
-        b"Date: %s\r\nServer: %s\r\nConnection: close\r\n\r\n"
-    ) % (line, len(content), date, SERVER)
+        b"%sDate: %s\r\nServer: %s\r\nConnection: close\r\n\r\n"
+    ) % (line, len(content), retry, date, SERVER)
     return head + content if wants_body else head
 
 

@@ -160,18 +160,22 @@ class Life:
             retire=lambda reason: self._channel.send(Retiring(reason)),
             drain_budget=self._drain_budget,
             reopen_logs=self._reopen_logs,
-            siblings=self._inherited.siblings if self._config.workers > 1 else None,
+            siblings=self._inherited.siblings if self._has_siblings else None,
             pools=self._inherited.pools,
         )
         self._dump.in_flight = lambda: seat.in_flight()  # the shell sets it later
         return seat
 
+    @property
+    def _has_siblings(self) -> bool:
+        """Whether others accept from the same listeners."""
+        return self._config.workers > 1 or len(self._inherited.pools.names) > 1
+
     def _fail(self, message: str, details: str, exit_status: int) -> int:
         """Tell why. Under ``--reload`` wait for a file to change; then the arbiter ends us."""
         for listener in self._inherited.listeners:
             listener.close()
-        if self._inherited.pools is not None:
-            self._inherited.pools.close()
+        self._inherited.pools.close()
         if self._changes is not None and not self._is_ready:
             self._changes.watch_failure(details)
             self._channel.send(Failed(message, details, exit_status))
@@ -190,6 +194,7 @@ class Life:
     def _note_orphaned(self) -> None:
         # No log line here: the lock of the log may be held by a main thread that is stuck.
         self._is_orphaned = True
+        self._inherited.pools.forsake()
 
     def _reopen_logs(self) -> None:
         self._logs.reopen()

@@ -15,6 +15,7 @@ from greenuni.arbiter.events import (
     Log,
     ReloadConfig,
     ReopenLogs,
+    Send,
     Settle,
     ShowPool,
     Spawn,
@@ -237,6 +238,10 @@ def test_a_pool_that_is_gone_leaves_when_the_others_have_rolled() -> None:
     world.ready(6)
     assert only(Forget, world.commands) == [Forget("api")]
     assert world.sent[-2:] == [(3, signal.SIGTERM), (4, signal.SIGTERM)]
+    # Or its workers would leave their clients to a queue that nobody reads.
+    assert world.commands.index(ShowPool("api", False)) < world.commands.index(
+        Send(3, signal.SIGTERM)
+    )
     world.die(3)
     assert "SIGTERM, because its pool is not configured any more" in world.text
     assert world.spawned == []
@@ -257,6 +262,14 @@ def test_a_pool_that_is_gone_stays_while_another_could_not_roll() -> None:
     world.reload(site=ONE)
     world.all_ready()
     assert only(Forget, world.commands) == [Forget("api")]
+
+
+def test_a_pool_that_comes_back_after_it_has_left_is_up_again() -> None:
+    world = World(pools=TWO)
+    world.reload(site=ONE)
+    world.all_ready()
+    world.reload(site=ONE, api=ONE)
+    assert shown(world) == [ShowPool("api", True)]
 
 
 def test_a_pool_that_comes_back_before_it_has_left_is_the_same() -> None:
@@ -367,12 +380,12 @@ def test_a_pool_that_waits_for_a_save_is_down() -> None:
     assert shown(world) == [ShowPool("api", False)]
 
 
-def test_a_single_pool_is_shown_to_nobody() -> None:
+def test_a_single_pool_is_shown_to_its_own_workers() -> None:
     world = World()
     for _ in range(2):
         world.die(world.serials()[0], 1)
         world.all_ready()
-    assert shown(world) == []
+    assert shown(world) == [ShowPool("", False)]
 
 
 def test_retirement_is_its_pools_alone() -> None:

@@ -29,7 +29,7 @@ def serve(seat):
         signal.signal(number, lambda *_: stopping.append(1))
     name, pools = os.environ.get("GREENUNI_POOL"), seat.pools
     doors = sorted(listener.getsockname()[0] for listener in seat.listeners)
-    ways = pools and (pools.own, pools.names, [str(mount) for mount in pools.mounts], pools.prefix)
+    ways = (pools.own, pools.names, [str(mount) for mount in pools.mounts], pools.prefix)
     seat.log.info("Given %s %s %s %s %d", name, os.environ["GREENUNI_WORKER_ID"], doors, ways, sockets())
     seat.ready()
     if os.path.exists(f"crash-{name}"):
@@ -37,9 +37,9 @@ def serve(seat):
     shown = {}
     while not stopping:
         seat.slot.beat()
-        if pools:
-            look_around(seat, name, pools, shown)
+        look_around(seat, name, pools, shown)
         time.sleep(0.02)
+    seat.log.info("Ends and keeps clients: %s", pools.keeps_clients())
 
 def look_around(seat, name, pools, shown):
     for index, other in enumerate(pools.names):
@@ -115,9 +115,9 @@ def test_each_worker_is_given_what_is_its_pools(start_pools: StartPools) -> None
     server = start_pools()
     given = sorted(re.findall(r"\[INFO\] \[(\w+)\] Given (.+)", server.log))
     ways = "('site', 'api'), ['/', '/api'], "
-    # Sockets: the listeners, two sending ends and the receiving end of the own queue.
+    # Sockets: the listeners, the sending ends of all who listen there, the receiving end of the own queue.
     assert given == [
-        ("admin", "admin 0 ['127.0.0.3'] None 1"),
+        ("admin", "admin 0 ['127.0.0.3'] (0, ('admin',), ['/'], b'') 3"),
         ("api", f"api 0 ['127.0.0.1', '127.0.0.2'] (1, {ways}b'/api') 5"),
         ("api", f"api 1 ['127.0.0.1', '127.0.0.2'] (1, {ways}b'/api') 5"),
         ("site", f"site 0 ['127.0.0.1'] (0, {ways}b'') 4"),
@@ -150,6 +150,7 @@ def test_a_descriptor_travels_to_the_other_pool_and_survives_generations(
     assert "through the descriptor" in server.log
     server.signal(signal.SIGHUP)
     server.wait_for_log("Reloaded: ", 3)
+    server.wait_for_log(r"\[api\] Ends and keeps clients: True", 2)
     send(server, "api", "site", "second")
     server.wait_for_log(r"\[site\] Received second in")
 
@@ -189,6 +190,7 @@ def test_hup_adds_changes_and_removes_pools(start_pools: StartPools, tmp_path: P
     )
     server.signal(signal.SIGHUP)
     server.wait_for_log(r"\[admin\] Worker 0 \(pid \d+\) ended .* not configured any more")
+    assert "[admin] Ends and keeps clients: False" in server.log
     server.wait_for_log(r"\[new\] Serving site_app:app at /new")
     server.wait_for_log(r"\[site\] Reloaded: the new generation serves in 2 workers")
     wait_until(lambda: len(server.workers()) == 4, "two, one and one")
@@ -232,14 +234,14 @@ def is_listened_on(host: str, port: str) -> bool:
 
 def test_a_single_application_becomes_pools_and_back(start: Start, tmp_path: Path) -> None:
     server = start(SHELL)
-    server.wait_for_log(r"Given None 0 \['127.0.0.1'\] None 1")
+    server.wait_for_log(r"Given None 0 \['127.0.0.1'\] \(0, \('',\), \['/'\], b''\) 3")
     configure(tmp_path, THREE)
     server.signal(signal.SIGHUP)
     server.wait_for_log("its pool is not configured any more")
     wait_until(lambda: len(server.workers()) == 4, "the workers of the pools")
     (tmp_path / "greenuni.toml").unlink()
     server.signal(signal.SIGHUP)
-    server.wait_for_log(r"Given None 0 \['127.0.0.1'\] None 1", 2)
+    server.wait_for_log(r"Given None 0 \['127.0.0.1'\] \(0, \('',\), \['/'\], b''\) 3", 2)
     wait_until(lambda: len(server.workers()) == 1, "the single worker")
     assert server.log.count("Listening at: http://127.0.0.1") == 1
 
@@ -267,7 +269,8 @@ def test_a_pool_that_cannot_boot_at_the_start_ends_the_server(
     server = start_pools(toml, 0)
     assert server.wait() == 3
     assert "[new] there is no module 'missing_app'" in server.log
-    assert server.log.rstrip().endswith("Stopping: the first generation of pool new cannot boot")
+    told = [line for line in server.log.splitlines() if f"[{server.pid}]" in line]
+    assert told[-1].endswith("Stopping: the first generation of pool new cannot boot")
 
 
 def test_term_drains_every_pool(start_pools: StartPools) -> None:
@@ -376,3 +379,17 @@ def test_each_pool_has_its_own_user(start_pools: StartPools) -> None:
         pool: os.stat(f"/proc/{workers_of(server, pool)[0]}").st_uid for pool in ("site", "api")
     }
     assert owners == {"site": 0, "api": 1}
+
+
+def test_pools_are_shown_as_down_before_their_workers_end(start_pools: StartPools) -> None:
+    server = start_pools()
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert server.log.count("Ends and keeps clients: False") == 4
+    assert "Ends and keeps clients: True" not in server.log
+
+
+def test_without_an_arbiter_nobody_follows(start_pools: StartPools) -> None:
+    server = start_pools()
+    os.kill(server.pid, signal.SIGKILL)
+    server.wait_for_log("Ends and keeps clients: False", 4)

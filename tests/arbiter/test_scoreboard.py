@@ -128,3 +128,17 @@ def test_slots_do_not_touch_their_neighbours() -> None:
 def test_compiled_slot_refuses_memory_that_is_not_there(index: int) -> None:
     with mmap.mmap(-1, 2 * slot.SLOT_SIZE) as memory, pytest.raises(IndexError):
         fastslot.BoardSlot(memory, index)
+
+
+def test_only_who_accepts_from_the_same_listeners_is_a_sibling() -> None:
+    board = Board(4)
+    slots = [board.take() for _ in range(3)]
+    one, other, alone = (
+        board.siblings(slot.index, crowd)
+        for slot, crowd in zip(slots, ("", "", "admin"), strict=True)
+    )
+    for held, siblings in enumerate((one, other, alone), 1):
+        siblings.note(held)
+    assert (repr(one), repr(alone)) == ("<Siblings [1, 2]>", "<Siblings [3]>")
+    board.give_back(slots[1].index)
+    assert repr(one) == "<Siblings [1]>"

@@ -245,6 +245,7 @@ class TestRefuse:
             b"HTTP/1.1 503 Service Unavailable\r\n"
             b"Content-Type: text/plain; charset=utf-8\r\n"
             b"Content-Length: 50\r\n"
+            b"Retry-After: 1\r\n"
             b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
             b"Server: greenuni\r\n"
             b"Connection: close\r\n"
@@ -371,3 +372,36 @@ def test_state_is_shown() -> None:
     assert repr(NEED_DATA) == "NEED_DATA"
     connection.receive_data(b"")
     assert repr(connection).endswith(" buffered=3 eof>")
+
+
+class TestUnread:
+    """What somebody else would have to read to be where we are."""
+
+    def test_part_of_a_head(self) -> None:
+        connection = connected(b"GET / HT")
+        assert connection.next_event() is NEED_DATA
+        connection.receive_data(b"TP/1.1\r\n")
+        assert connection.unread == b"GET / HTTP/1.1\r\n"
+
+    @pytest.mark.parametrize("is_taken", [True, False])
+    def test_a_head_and_part_of_its_content(self, is_taken: bool) -> None:
+        sent = POST + b"he"
+        connection = connected() if is_taken else connected(sent)
+        if is_taken:
+            assert connection.take(sent) is None
+        next_request(connection)
+        assert connection.unread == sent
+        connection.receive_data(b"l")
+        assert connection.unread == sent + b"l"
+
+    def test_the_next_request(self) -> None:
+        connection = connected(GET + POST)
+        answer(connection, next_request(connection))
+        connection.next_event()
+        connection.start_next_cycle()
+        assert connection.unread == POST
+        next_request(connection)
+        assert connection.unread == POST
+
+    def test_nothing(self) -> None:
+        assert connected().unread == b""

@@ -52,6 +52,9 @@ class AsyncioRuntime:
     def call_soon(self, callback: Callable[[], object]) -> object:
         return self._loop.call_soon(callback)
 
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> object:
+        return self._loop.call_later(seconds, callback)
+
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> object:
         return self._loop.call_soon_threadsafe(callback)
 

@@ -1,5 +1,6 @@
 cimport cython
 from greenuni.asgi.channel cimport Channel
+from greenuni.asgi.control cimport RequestControl
 from greenuni.asgi.inbox cimport Inbox
 from greenuni.asgi.reply cimport Reply
 from greenuni.asgi.scope cimport Peer
@@ -26,6 +27,7 @@ cdef class Call:
     cdef Py_ssize_t _credit
     cdef object _task
     cdef bint _is_cancelled
+    cdef double _extended_until
 
     cdef start(self)
     cdef peer_finished(self)

@@ -22,8 +22,9 @@ from typing import Any
 
 from greenuni import failure
 from greenuni.asgi.channel import Channel
+from greenuni.asgi.control import RequestControl
 from greenuni.asgi.inbox import Inbox
-from greenuni.asgi.interfaces import Cancellable, Message
+from greenuni.asgi.interfaces import Cancellable, Message, Waiting
 from greenuni.asgi.reply import STAGE_NAMES, Reply, Stage
 from greenuni.asgi.scope import Peer, build_scope
 from greenuni.asgi.service import Service
@@ -40,6 +41,7 @@ MESSAGE_COST = 4096
 CLIENT_CLOSED_REQUEST = 499
 
 SHUTTING_DOWN = "The server is shutting down."
+TOO_LATE = "The application did not answer in time."
 
 
 class Client(enum.IntEnum):
@@ -63,6 +65,7 @@ class Call:
         "_client",
         "_client_name",
         "_credit",
+        "_extended_until",
         "_is_cancelled",
         "_peer",
         "_refusal_bytes",
@@ -99,6 +102,7 @@ class Call:
         self._credit = CREDIT
         self._task: Cancellable | None = None
         self._is_cancelled = False
+        self._extended_until = 0.0  # monotonic seconds; what the application has asked for
 
     def __repr__(self) -> str:
         client = Client(self._client).name.lower()
@@ -134,9 +138,12 @@ class Call:
         if self._client == _PRESENT:
             self._client = _FINISHED
             self.inbox.disconnect()
+            self.service.client_left(self, self._request.path)
 
     def peer_lost(self, status: int = CLIENT_CLOSED_REQUEST) -> None:
         """Nothing can be sent any more; ``status`` is what the connection answered, if it did."""
+        if status == CLIENT_CLOSED_REQUEST and self._client in (_PRESENT, _DISMISSED):
+            self.service.client_left(self, self._request.path)
         self._client = _LOST
         self._status = status
         self.inbox.close()
@@ -153,6 +160,55 @@ class Call:
         if self._task is not None and not self._is_cancelled:
             self._is_cancelled = True
             self._task.cancel()
+
+    def cancel_if_deserted(self) -> None:
+        """The time that a call has after its client has gone is over."""
+        if not self.is_over:
+            now = time.monotonic()
+            self.service.seat.log.debug("Cancelled, as its client has gone: %s", self.describe(now))
+            self.cancel()
+
+    def expire(self) -> None:
+        """The request has taken too long."""
+        self.fail(504, TOO_LATE)
+        self.cancel()
+
+    # Asked by the overseer and the application
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the response is complete, or the call has been cancelled."""
+        return self.reply.stage == _ENDED or self._is_cancelled
+
+    @property
+    def is_streaming(self) -> bool:
+        return self.reply.stage == _STREAMING
+
+    @property
+    def is_deserted(self) -> bool:
+        """Whether nobody waits for what is still to be sent."""
+        return self.reply.stage == _ENDED or self._client in (_FINISHED, _LOST)
+
+    @property
+    def is_worker_leaving(self) -> bool:
+        return self.service.is_draining
+
+    @property
+    def farewell(self) -> Waiting:
+        return self.service.farewell
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of the body that the application has sent."""
+        return self.reply.responder.body_bytes
+
+    def deadline(self, timeout: float) -> float:
+        """When a request that may take ``timeout`` seconds must be over, in monotonic seconds."""
+        return max(self._started_at + timeout, self._extended_until)
+
+    def extend_deadline(self, seconds: float) -> None:
+        """See `RequestControl`."""
+        self._extended_until = max(self._extended_until, time.monotonic() + seconds)
 
     def describe(self, now: float) -> str:
         """See `service.Running`."""
@@ -182,6 +238,7 @@ class Call:
     def begin(self) -> Awaitable[None]:
         """Call the application."""
         scope = build_scope(self._request, self._peer, self.service)
+        scope["extensions"]["greenuni"] = RequestControl(self)
         if self.service.access is not None and scope["client"] is not None:
             self._client_name = scope["client"][0]
         return self.service.app(scope, self.receive, self.send)

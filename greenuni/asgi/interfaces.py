@@ -77,6 +77,9 @@ class Runtime(Protocol):
     def call_soon(self, callback: Callable[[], object]) -> object:
         """Call back from the loop, once everything has run that is due now."""
 
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> object:
+        """Call back from the loop after a time, if it still runs then. For what is rare."""
+
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> object:
         """Call back from the loop. Safe in any thread; RuntimeError when the loop has ended."""
 

@@ -61,8 +61,16 @@ class TrioRuntime:
 
     call_soon_threadsafe = call_soon
 
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
+        self._tasks.start_soon(_call_later, seconds, callback)
+
     def checkpoint(self) -> Awaitable[None]:
         return checkpoint()
+
+
+async def _call_later(seconds: float, callback: Callable[[], object]) -> None:
+    await anyio.sleep(seconds)
+    callback()
 
 
 async def _run_in(scope: anyio.CancelScope, run: Run) -> None:

@@ -32,6 +32,7 @@ from greenuni.asgi.accept import Acceptor
 from greenuni.asgi.interfaces import App, Runtime
 from greenuni.asgi.lifespan import Lifespan
 from greenuni.asgi.loops import choose_loop
+from greenuni.asgi.overseer import Overseer
 from greenuni.asgi.runtime import new_runtime
 from greenuni.asgi.service import Service
 from greenuni.asgi.transport import Sockets
@@ -86,6 +87,7 @@ class Server:
         self._service: Service | None = None
         self._sockets: Sockets | None = None
         self._acceptor: Acceptor | None = None
+        self._overseer: Overseer | None = None
         self._startup: anyio.CancelScope | None = None
         self._departure: Departure | None = None  # set once we are to leave
         self._news: anyio.Event  # set when somebody has left, or the departure has changed
@@ -145,6 +147,8 @@ class Server:
             self._seat.slot.beat()
             if self._service is not None:
                 self._service.check()
+            if self._overseer is not None:
+                self._overseer.check(time.monotonic())
             if self._acceptor is not None:
                 self._acceptor.tick()
             await anyio.sleep(self._tick_seconds)
@@ -201,6 +205,7 @@ class Server:
         seat.in_flight = service.in_flight
         seat.loop = str(self._loop)
         self._service, self._acceptor = service, acceptor
+        self._overseer = Overseer.maybe_new(service)
         acceptor.start()
         runtime.watch(sockets.fileno(), sockets.turn)
         seat.slot.set_state(WorkerState.SERVING)

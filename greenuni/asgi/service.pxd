@@ -31,6 +31,9 @@ cdef class Service:
     cdef readonly object file_readers
     cdef readonly bint is_draining
     cdef readonly bint closes
+    cdef readonly object farewell
+    cdef readonly long long disconnects
+    cdef object _on_disconnect
     cdef object _slot
     cdef long long _requests_left
 

@@ -7,16 +7,18 @@ reads from it whether there is room for another connection and whether a drain i
 from __future__ import annotations
 
 import contextvars
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import anyio
 
-from greenuni.asgi.interfaces import App, Runtime
+from greenuni.asgi.interfaces import App, Runtime, Waiting
 from greenuni.clock import Clock
 from greenuni.config import Config
 from greenuni.deadlines import Deadlines
+from greenuni.disconnects import DisconnectPolicy
 from greenuni.errors import ConfigError
 from greenuni.http import Limits, TrustedProxies
 from greenuni.http.engine import EngineChoice, choose_engine
@@ -66,6 +68,9 @@ class Running(Protocol):
     def cancel(self) -> None:
         """Cancel the application's task."""
 
+    def cancel_if_deserted(self) -> None:
+        """Cancel it, unless there is nothing left to send: its client has gone some time ago."""
+
 
 class Service:
     """See the module. ``context`` and ``state`` are what lifespan startup left behind."""
@@ -92,6 +97,9 @@ class Service:
         self.population = Population(config.worker_connections)
         self.file_readers = anyio.CapacityLimiter(FILE_READERS)
         self.is_draining = False
+        self.farewell: Waiting = runtime.new_waiting()  # set when a drain begins
+        self.disconnects = 0  # clients that have gone before they were answered
+        self._on_disconnect = DisconnectPolicy(config.on_disconnect)
         self.closes = config.keepalive == 0  # responses say Connection: close
         self._slot = seat.slot
         self._requests_left = config.max_requests or -1  # before retirement is asked for; -1: never
@@ -122,6 +130,14 @@ class Service:
         if self.is_draining or count == population.capacity - 1:
             population.on_change()
 
+    def client_left(self, call: Running, path: bytes) -> None:
+        """The client of a call has gone before it was answered."""
+        self.disconnects += 1
+        self.seat.log.debug("The client has gone: %s", call.describe(time.monotonic()))
+        grace = self._on_disconnect.grace(path.decode("utf-8", "replace"))
+        if grace != math.inf:
+            self.runtime.call_later(grace, call.cancel_if_deserted)
+
     def check(self) -> None:
         """Once a tick: every deadline of every connection."""
         now = time.monotonic()
@@ -131,6 +147,7 @@ class Service:
     def start_drain(self) -> None:
         """From here on every response says ``Connection: close``."""
         self.is_draining = self.closes = True
+        self.farewell.set()
         for connection in list(self.population.connections):
             connection.start_drain()
 

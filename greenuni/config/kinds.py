@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from greenuni.config.address import parse_address
+from greenuni.disconnects import parse_disconnect_rule
 from greenuni.routing import parse_mount
 
 TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
@@ -274,6 +275,23 @@ class Addresses(Words):
         for text in part.split(","):
             parse_address(text)
             yield text.strip()
+
+
+class DisconnectRules(Words):
+    """What becomes of requests whose client has gone; commas separate several in one text."""
+
+    type_name = "event, cancel, cancel:SECONDS, or /path= and one of these"
+    metavar = "RULE"
+
+    def parse(self, raw: object) -> tuple[str, ...]:
+        rules = super().parse(raw)
+        if not rules:
+            raise ValueError("has no rule")
+        return rules
+
+    def _split(self, part: str) -> Iterable[str]:
+        for text in part.split(","):
+            yield str(parse_disconnect_rule(text))
 
 
 class Host(Kind):

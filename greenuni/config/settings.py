@@ -22,6 +22,7 @@ from greenuni.config.process_settings import (
     SocketSettings,
     WorkerSettings,
 )
+from greenuni.config.request_settings import RequestSettings
 
 DEFAULT_SOURCE = "default"
 
@@ -32,6 +33,7 @@ class Config(
     SocketSettings,
     WorkerSettings,
     TimeSettings,
+    RequestSettings,
     LimitSettings,
     EngineSettings,
     ProxySettings,
@@ -97,6 +99,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "Server socket": SocketSettings,
     "Workers": WorkerSettings,
     "Timeouts": TimeSettings,
+    "Requests": RequestSettings,
     "Limits": LimitSettings,
     "HTTP engine": EngineSettings,
     "Proxies": ProxySettings,

@@ -59,6 +59,11 @@ EXAMPLES = {
     "body_timeout": Example("9", 9.0, "", "10"),
     "body_min_rate": Example("1000", 1000, "0", "2000"),
     "send_timeout": Example("11", 11.0, "eleven", "12"),
+    "request_timeout": Example("120", 120.0, "-1", "60"),
+    "stream_idle_timeout": Example("45", 45.0, "soon", "46"),
+    "on_disconnect": Example(
+        "cancel:2,/chat=event", ("cancel:2", "/chat=event"), "chat=cancel", "event"
+    ),
     "limit_request_line": Example("8190", 8190, "-1", "100"),
     "limit_request_fields": Example("50", 50, "32769", "60"),
     "limit_request_field_size": Example("0", 0, "1k", "1"),

@@ -1,0 +1,75 @@
+"""How long requests may take: looked at once a tick, for all that run. None of them arms a timer.
+
+    request-timeout        from the first byte of a request to the end of its response
+    stream-idle-timeout    from one chunk of a response to the next; while the client is what is waited
+                           for, the clock stands
+
+What they end is answered by 504 if nothing has been sent, and broken off otherwise; its task is cancelled.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from greenuni.asgi.call import Call
+from greenuni.asgi.service import Service
+from greenuni.config import Config
+
+
+class Overseer:
+    """Looks after the calls of one worker; see the module. ``maybe_new`` where nothing asks for it."""
+
+    def __init__(self, service: Service, config: Config) -> None:
+        self._service = service
+        self._log = service.seat.log
+        self._request_timeout = config.request_timeout or inf
+        self._idle_timeout = config.stream_idle_timeout or inf
+        self._streams: dict[Call, Progress] = {}
+
+    @classmethod
+    def maybe_new(cls, service: Service) -> Overseer | None:
+        config = service.seat.config
+        is_needed = config.request_timeout or config.stream_idle_timeout
+        return cls(service, config) if is_needed else None
+
+    def __repr__(self) -> str:
+        return f"<Overseer of {len(self._streams)} streams>"
+
+    def check(self, now: float) -> None:
+        """End the requests that have taken too long."""
+        streams: dict[Call, Progress] = {}
+        for call in list(self._service.population.running):
+            if not isinstance(call, Call) or call.is_over:
+                continue
+            if now >= call.deadline(self._request_timeout):
+                self._expire(call, now, "request-timeout")
+            elif call.is_streaming:
+                progress = self._streams.get(call) or Progress(now)
+                streams[call] = progress
+                progress.note(call, now)
+                if now >= progress.since + self._idle_timeout:
+                    self._expire(call, now, "stream-idle-timeout")
+        self._streams = streams
+
+    def _expire(self, call: Call, now: float, setting: str) -> None:
+        self._log.warning("Cancelled, as its time is over (%s): %s", setting, call.describe(now))
+        call.expire()
+
+
+class Progress:
+    """How far one stream has come, and since when it has not come further."""
+
+    __slots__ = ("_sent", "since")
+
+    def __init__(self, now: float) -> None:
+        self._sent = -1  # bytes of the body
+        self.since = now
+
+    def __repr__(self) -> str:
+        return f"<Progress {self._sent} since {self.since}>"
+
+    def note(self, call: Call, now: float) -> None:
+        """What the application has sent until ``now``."""
+        sent = call.sent_bytes
+        if sent != self._sent or call.channel.write_paused:
+            self._sent, self.since = sent, now

@@ -1,0 +1,38 @@
+"""Settings of requests that the application works on for long: how long, and for whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from greenuni.config.declare import setting
+from greenuni.config.kinds import DisconnectRules, Seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestSettings:
+    """What one request may cost."""
+
+    request_timeout: float = setting(
+        0.0,
+        Seconds(),
+        "--request-timeout",
+        help="time that a request may take until its response is complete; 0 has no limit. Then 504, or "
+        "the end of a connection whose response has begun. An ASGI call is cancelled; a WSGI worker is "
+        "replaced, and killed if its call does not return within graceful_timeout. The application may "
+        "extend it",
+    )
+    stream_idle_timeout: float = setting(
+        0.0,
+        Seconds(),
+        "--stream-idle-timeout",
+        help="time that may pass between two chunks of a response; 0 has no limit. Then the request ends as "
+        "after request_timeout",
+    )
+    on_disconnect: tuple[str, ...] = setting(
+        ("event",),
+        DisconnectRules(),
+        "--on-disconnect",
+        help="what becomes of a request whose client has gone: event tells the application and leaves the "
+        "rest to it; cancel, or cancel:SECONDS, ends it after that time. With a path in front, such as "
+        "/chat=cancel:2, it is for that path and those below; the longest path decides",
+    )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 
 class Pulse:
-    """Lets a watching thread beat while the main thread is inside a WSGI application.
+    """Lets a watching thread beat while the main thread is inside the application.
 
-    A long request is not a dead worker. With one application thread the shell sets ``in_app``
-    around the call; the watcher beats for the worker as long as it is true.
+    A long request is not a dead worker. With one application thread the WSGI shell sets ``in_app``
+    around the call; the watcher beats for the worker as long as it is true. The end of a worker, when
+    the lifespan shutdown and exit handlers run, may keep the loop from turning, too: it has a limit of
+    its own, so ``in_app`` stays true there.
     """
 
     __slots__ = ("in_app",)

@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from greenuni.arbiter.clocks import next_deadline as deadline_of_pool
 from greenuni.arbiter.decide import decide, not_yet_ending
-from greenuni.arbiter.decide import next_deadline as deadline_of_pool
 from greenuni.arbiter.events import (
     ChangeCount,
     CloseListeners,

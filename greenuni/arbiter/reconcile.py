@@ -2,7 +2,8 @@
 
 Places 0 to ``count`` - 1 are to be held by one ready worker of the target generation each. A place that
 nobody holds is filled at once, unless a crash loop makes it wait. A worker that is outdated or asks to
-retire stays until its successor in the same place is ready, and at most one successor boots at a time.
+retire stays until its successor in the same place is ready; at most one successor boots at a time, in a roll
+as many as ``surge`` says.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def reconcile(table: Table, now: float) -> list[Command]:
     return [
         *_end_surplus(table, now),
         *_fill_places(table, now),
-        *_start_successor(table, now),
+        *_start_successors(table, now),
         *_settle(table),
     ]
 
@@ -75,23 +76,30 @@ def _fill_places(table: Table, now: float) -> list[Command]:
     return commands
 
 
-def _start_successor(table: Table, now: float) -> list[Command]:
-    if _successors(table):
-        return []
+def _start_successors(table: Table, now: float) -> list[Command]:
+    """In a roll up to ``surge`` successors boot at a time, for those who retire one."""
+    commands: list[Command] = []
+    booting = _successors(table)
+    surge = table.plans[table.target].surge
     for worker in table.having(SERVING):
-        is_due = worker.generation < table.target or worker.stage is Stage.RETIRING
-        if is_due and now >= table.crash_loop(worker.number).not_before:
-            return [_spawn(table, worker.number, now)]
-    return []
+        is_outdated = worker.generation < table.target
+        if not is_outdated and worker.stage is not Stage.RETIRING:
+            continue
+        if len(booting) >= (surge if is_outdated else 1) or worker.number in booting:
+            continue
+        if now >= table.crash_loop(worker.number).not_before:
+            commands.append(_spawn(table, worker.number, now))
+            booting.add(worker.number)
+    return commands
 
 
-def _successors(table: Table) -> list[Worker]:
-    """Workers that boot, or have failed to, in a place that another one still holds."""
-    return [
-        worker
+def _successors(table: Table) -> set[int]:
+    """The places in which a worker boots, or has failed to, while another one still holds them."""
+    return {
+        worker.number
         for worker in table.having({Stage.BOOTING, Stage.FAILED, Stage.BROKEN})
         if any(other is not worker for other in table.in_place(worker.number))
-    ]
+    }
 
 
 def _spawn(table: Table, number: int, now: float) -> Spawn:

@@ -65,6 +65,9 @@ class Plan:
     workers: int = 1
     timeout: float = 30.0
     graceful_timeout: float = 30.0
+    boot_timeout: float = 0.0
+    surge: int = 1  # successors of a roll that boot at a time
+    boot_retries: int = 0  # boots more that may fail before a new generation is given up
     reload: bool = False
     preload: bool = False
 
@@ -72,11 +75,14 @@ class Plan:
     def of(cls, config: Config) -> Plan:
         """The plan that a configuration makes."""
         return cls(
-            max(1, config.workers),
-            config.timeout,
-            config.graceful_timeout,
-            config.reload,
-            config.preload_app,
+            workers=max(1, config.workers),
+            timeout=config.timeout,
+            graceful_timeout=config.graceful_timeout,
+            boot_timeout=config.boot_timeout,
+            surge=config.surge,
+            boot_retries=config.boot_retries,
+            reload=config.reload,
+            preload=config.preload_app,
         )
 
 
@@ -91,6 +97,8 @@ class Worker:
     started_at: float
     pid: int = 0
     stage: Stage = Stage.BOOTING
+    boot_since: float = 0.0  # when it was forked, later if the arbiter did not run meanwhile
+    boot_told_at: float = 0.0  # when the log last said that it boots
     ready_at: float | None = None
     seen_at: float = 0.0  # latest known beat, once ready
     deadline: float | None = None  # when it is killed if it has not ended
@@ -162,6 +170,7 @@ class Table:
     count: int = 1
     workers: dict[int, Worker] = field(default_factory=dict)
     crash_loops: dict[int, CrashLoop] = field(default_factory=dict)
+    boot_failures: int = 0  # of the target, while no worker of it has become ready
     failures_told: set[tuple[int, str]] = field(default_factory=set)
     exit_status: int = 0  # of the failure for which it has never served; 0 is none
 
@@ -187,7 +196,16 @@ class Table:
     def add(self, number: int, generation: int, now: float) -> Worker:
         """Enter a worker that is about to be forked."""
         plan = self.plans[generation]
-        worker = Worker(next(self.serials), number, generation, plan, now, seen_at=now)
+        worker = Worker(
+            next(self.serials),
+            number,
+            generation,
+            plan,
+            started_at=now,
+            boot_since=now,
+            boot_told_at=now,
+            seen_at=now,
+        )
         self.workers[worker.serial] = worker
         return worker
 

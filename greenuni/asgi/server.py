@@ -186,6 +186,7 @@ class Server:
         await self._shut_down(lifespan)
 
     async def _shut_down(self, lifespan: Lifespan) -> None:
+        self._seat.pulse.in_app = True  # its code may keep the loop, within the time that it has
         lifespan.stop()
         earliest = time.monotonic() + LIFESPAN_MINIMUM
         while self._departure is not None and lifespan.is_up:

@@ -28,6 +28,13 @@ class TimeSettings:
             "30, and in a sync worker a limit for requests", "a long request is no hung worker"
         ),
     )
+    boot_timeout: float = setting(
+        0.0,
+        Seconds(),
+        "--boot-timeout",
+        help="end a worker that is not ready so long after its start; until then it imports, loads models "
+        "and runs the lifespan startup. 0 waits for ever. The log has a line every 30 s",
+    )
     graceful_timeout: float = setting(
         30.0,
         Seconds(),

@@ -190,6 +190,19 @@ class WorkerSettings:
         help="add up to this many to max_requests, at random for each worker",
         aliases=(Alias("uvicorn", "--limit-max-requests-jitter"),),
     )
+    surge: int = setting(
+        1,
+        Whole(1),
+        "--surge",
+        help="successors that boot at a time when HUP replaces workers, each beside the one that it replaces",
+    )
+    boot_retries: int = setting(
+        1,
+        Whole(),
+        "--boot-retries",
+        help="boots that may fail, and be tried again, before HUP gives a new generation up and the old one "
+        "stays. A first generation that cannot boot ends the server at once",
+    )
     preload_app: bool = setting(
         False,
         Switch(),

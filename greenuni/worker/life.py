@@ -109,6 +109,8 @@ class Life:
             check_applicable(self._config, app.interface.value)
             serve = find_shell(app)
             serve(self._seat(app))
+            self._watcher.pulse.in_app = True  # no loop turns while exit handlers run
+            self._watcher.limit_vouching(self._config.graceful_timeout or math.inf)
         except GreenuniError as error:
             return self._fail(str(error), getattr(error, "details", ""), error.exit_status)
         except SystemExit as error:
@@ -189,7 +191,10 @@ class Life:
         if self._is_orphaned:
             self._logs.error.error("The arbiter is gone; ending")
         budget = self._config.graceful_timeout or math.inf
-        return min(budget, SHORT_BUDGET) if self._is_orphaned or self._config.reload else budget
+        if self._is_orphaned or self._config.reload:
+            budget = min(budget, SHORT_BUDGET)
+        self._watcher.limit_vouching(budget)
+        return budget
 
     def _note_orphaned(self) -> None:
         # No log line here: the lock of the log may be held by a main thread that is stuck.

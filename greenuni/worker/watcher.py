@@ -2,17 +2,20 @@
 
 It waits on the *lifeline*, a pipe whose other end only the arbiter holds. EOF means that the arbiter is
 gone, however it went; then the worker drains within a short budget, and ends by force if it does not.
-While it waits it beats for a main thread that is inside a WSGI application (`Pulse`).
+While it waits it beats for a main thread that is inside the application (`Pulse`).
 """
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import signal
 import threading
+import time
 from collections.abc import Callable
 
+from greenuni.arbiter.reconcile import DRAIN_MARGIN
 from greenuni.pulse import Pulse
 from greenuni.shell import Slot
 
@@ -39,6 +42,7 @@ class Watcher:
         on_orphaned: Callable[[], None],
     ) -> None:
         self.pulse = Pulse()
+        self._vouches_until = math.inf  # monotonic seconds; later a pulse counts for nothing
         self._lifeline = lifeline
         self._arbiter_pid = arbiter_pid
         self._slot = slot
@@ -50,12 +54,20 @@ class Watcher:
         """Begin to watch."""
         self._thread.start()
 
+    def limit_vouching(self, seconds: float) -> None:
+        """The worker is leaving and has so long; the first limit counts.
+
+        The arbiter kills who takes longer, but only if it was the arbiter that sent the signal.
+        """
+        until = time.monotonic() + seconds + DRAIN_MARGIN
+        self._vouches_until = min(self._vouches_until, until)
+
     def _watch(self) -> None:
         leave_signals_to_main_thread()
         poll = select.poll()
         poll.register(self._lifeline, select.POLLIN)
         while not poll.poll(self._interval * 1000) and self._has_arbiter():
-            if self.pulse.in_app:
+            if self.pulse.in_app and time.monotonic() < self._vouches_until:
                 self._slot.beat()
         self._on_orphaned()
         os.kill(os.getpid(), signal.SIGTERM)

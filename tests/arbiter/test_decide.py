@@ -393,13 +393,6 @@ def test_timeout_zero_never_looks() -> None:
     assert world.sent == []
 
 
-def test_a_boot_has_no_limit() -> None:
-    world = World(timeout=5, ready=False)
-    assert world.deadline is None
-    world.wait(1000, beating=False)
-    assert world.sent == []
-
-
 def test_a_worker_that_drains_must_turn_its_loop() -> None:
     world = World(timeout=5, graceful_timeout=30)
     world.signal(signal.SIGTERM)
@@ -422,6 +415,78 @@ def test_an_aborted_worker_is_told_as_such() -> None:
     world.wait(6, beating=False)
     world.die(1, status=134)
     assert "after SIGABRT, because its loop had not turned for 6.0 s" in world.text
+
+
+# Booting
+
+
+def test_timeout_is_not_for_a_boot_which_has_no_limit() -> None:
+    world = World(timeout=5, ready=False)
+    world.wait(1000, beating=False)
+    assert world.sent == []
+    assert world.serials(Stage.BOOTING) == [1]
+
+
+def test_a_boot_that_takes_long_is_told_every_thirty_seconds() -> None:
+    world = World(2, ready=False, timeout=0)
+    world.ready(1)
+    for seconds in (30, 60, 90):
+        assert world.deadline == world.now + 30
+        world.wait(30)
+        assert world.text.strip() == f"Worker 1 (pid 102) has been booting for {seconds} s"
+    world.ready(2)
+    world.wait(30)
+    assert world.text == ""
+
+
+def test_a_limit_for_boots_is_told_while_it_runs() -> None:
+    world = World(ready=False, boot_timeout=90)
+    world.wait(30)
+    assert "has been booting for 30 s and has 90 s for it" in world.text
+
+
+def test_a_first_boot_that_takes_too_long_is_dumped_and_ends_the_server() -> None:
+    world = World(1, ready=False, boot_timeout=20)
+    world.wait(19)
+    assert world.sent == []
+    world.wait(1)
+    assert world.sent == [(1, signal.SIGABRT)]
+    assert "Worker 0 (pid 101) was not ready within boot_timeout, 20 s" in world.text
+    world.wait(1)
+    assert world.sent == [(1, signal.SIGKILL)]
+    world.die(1, number=signal.SIGKILL)
+    assert world.finished == [3]
+
+
+def test_a_later_boot_that_takes_too_long_backs_off_like_a_crash() -> None:
+    world = World(1, boot_timeout=20, timeout=0)
+    world.die(1, status=1)
+    assert world.spawned == [Spawn(2, 0, 0)]
+    world.wait(20)
+    assert world.sent == [(2, signal.SIGABRT)]
+    assert "the next attempt is in 0.5 s" in world.text
+    assert world.spawned == []
+    world.die(2, status=134)
+    assert "after SIGABRT, because it was not ready within 20 s" in world.text
+    world.wait(0.5)
+    assert world.spawned == [Spawn(3, 0, 0)]
+
+
+def test_a_boot_is_excused_for_the_time_that_the_machine_slept() -> None:
+    world = World(ready=False, boot_timeout=20)
+    due = world.deadline
+    world.now += 3620
+    world.feed(Tick({}, due))
+    assert world.sent == []
+    world.wait(20)
+    assert world.sent == [(1, signal.SIGABRT)]
+
+
+def test_who_has_been_told_to_end_while_booting_has_no_boot_timeout() -> None:
+    world = World(ready=False, boot_timeout=1)
+    world.signal(signal.SIGTERM)
+    world.wait(1.5)
+    assert world.sent == []
 
 
 # The table

@@ -338,6 +338,78 @@ def serve(seat):
     assert "has not turned" not in server.log
 
 
+def test_exit_handlers_are_not_a_stuck_loop(start: Start) -> None:
+    source = """
+import atexit, time
+def farewell():
+    time.sleep(2.5)
+    print("Said farewell", flush=True)
+atexit.register(farewell)
+"""
+    server = start(source, timeout=1)
+    server.wait_for_log("Seated")
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert "Said farewell" in server.log
+    assert "has not turned" not in server.log
+
+
+def test_a_worker_that_was_told_to_end_by_others_and_does_not_is_found(start: Start) -> None:
+    """The arbiter does not know that it drains, and the pulse is not believed for ever."""
+    source = "import atexit, time; atexit.register(time.sleep, 60)"
+    server = start(source, timeout=1, graceful_timeout=0.5)
+    server.wait_for_log("Seated")
+    os.kill(server.workers()[0], signal.SIGTERM)
+    server.wait_for_log("has not turned its loop")
+
+
+# Boots that take long
+
+HANGING = """
+import os, time
+def load_the_model():
+    while os.path.exists("hang"):
+        time.sleep(0.01)
+load_the_model()
+"""
+
+
+def test_a_boot_that_hangs_ends_the_start_with_its_stack(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "hang").touch()
+    server = start(HANGING, wait=False, boot_timeout=1)
+    assert server.wait() == 3
+    assert re.search(r"Worker 0 \(pid \d+\) was not ready within boot_timeout, 1 s", server.log)
+    assert "in load_the_model" in server.log
+    assert "Stopping: the first generation of workers cannot boot" in server.log
+
+
+def test_a_boot_of_a_new_generation_that_hangs_leaves_the_old_one(
+    start: Start, tmp_path: Path
+) -> None:
+    server = start(HANGING, boot_timeout=1, boot_retries=1)
+    old = server.workers()
+    (tmp_path / "hang").touch()
+    server.signal(signal.SIGHUP)
+    server.wait_for_log(
+        r"The reload is given up; what was loaded before goes on in 1 worker\. "
+        r"The reason after 2 attempts: Worker 0 \(pid \d+\) was not ready within boot_timeout, 1 s"
+    )
+    assert server.log.count("in load_the_model") == 2
+    assert wait_for_workers(server, 1) == old
+
+
+def test_a_boot_may_take_longer_than_timeout(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "hang").touch()
+    server = start(HANGING, wait=False, timeout=0.2)
+    server.wait_for_log("Booting worker")
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() - began > 1, "several timeouts")
+    (tmp_path / "hang").unlink()
+    server.wait_for_log("Serving")
+    assert "has not turned" not in server.log
+    assert server.log.count("Booting worker") == 1
+
+
 def test_signals_go_to_the_main_thread(start: Start) -> None:
     """One that the kernel gave to another thread would not interrupt a call of the application."""
     server = start(reload=True)

@@ -33,6 +33,8 @@ def test_hup_with_code_that_cannot_boot_keeps_the_old_workers(start: Start) -> N
     server.signal(signal.SIGHUP)
     server.wait_for_log("The reload is given up; what was loaded before goes on in 2 workers")
     wait_until(lambda: server.workers() == old, "the old workers alone")
+    server.wait_for_log("The reason after 2 attempts: module 'site_app' cannot be imported")
+    assert "keeps ending" not in server.log
     assert server.log.count(TRACEBACK) == 1
     assert "No module named 'a_module_that_is_missing'" in server.log
     server.write_app("")

@@ -92,6 +92,95 @@ def test_a_second_hup_works_after_one_was_given_up() -> None:
     assert world.sent == [(1, signal.SIGTERM)]
 
 
+def test_surge_is_how_many_successors_boot_at_a_time() -> None:
+    world = World(4, surge=2)
+    world.hup()
+    assert world.spawned == [Spawn(5, 0, 1), Spawn(6, 1, 1)]
+    world.ready(6)
+    assert world.sent == [(2, signal.SIGTERM)]
+    assert world.spawned == [Spawn(7, 2, 1)]
+    world.ready(5)
+    assert world.spawned == [Spawn(8, 3, 1)]
+    world.ready(7)
+    world.ready(8)
+    assert only(Settle, world.commands) == [Settle(1)]
+
+
+def test_surge_is_that_of_the_new_configuration() -> None:
+    world = World(3)
+    world.hup(surge=8)
+    assert [spawn.number for spawn in world.spawned] == [0, 1, 2]
+
+
+def test_surge_is_not_for_those_who_retire() -> None:
+    world = World(3, surge=3)
+    for serial in (1, 2, 3):
+        world.say(serial, Retiring("max-requests"))
+    assert world.serials(Stage.BOOTING) == [4]
+
+
+def test_a_boot_failure_of_a_new_generation_is_tried_again_as_often_as_it_may() -> None:
+    world = World(1, boot_retries=2)
+    world.hup()
+    for serial, delay in ((2, 0), (3, 0.5)):
+        world.fail(serial, "no database")
+        assert "given up" not in world.text
+        world.die(serial, status=3)
+        if delay:
+            assert world.spawned == []
+            assert world.deadline == world.now + delay
+            world.wait(delay)
+        assert world.spawned == [Spawn(serial + 1, 0, 1)]
+    world.fail(4, "no database")
+    assert (
+        "The reload is given up; what was loaded before goes on in 1 worker. "
+        "The reason after 3 attempts: no database"
+    ) in world.text
+    assert world.spawned == []
+    world.die(4, status=3)
+    assert world.text.startswith("Worker 0 (pid 104) ended with exit status 3")
+    assert "keeps ending" not in world.text  # the place is held by the old one
+    world.wait(60)
+    assert world.spawned == []
+
+
+def test_one_success_ends_the_counting_of_boot_failures() -> None:
+    world = World(2, boot_retries=1)
+    world.hup()
+    world.fail(3)
+    world.die(3, status=3)
+    world.ready(4)
+    for serial in (5, 6):
+        world.wait(30)
+        world.fail(serial)
+        world.die(serial, status=3)
+        assert "given up" not in world.text
+
+
+def test_each_hup_has_its_own_retries() -> None:
+    world = World(1, boot_retries=1)
+    for first in (2, 4):
+        world.hup()
+        world.fail(first)
+        assert "given up" not in world.text
+        world.die(first, status=3)
+        world.fail(first + 1)
+        assert "The reason after 2 attempts" in world.text
+        world.die(first + 1, status=3)
+
+
+def test_a_new_generation_that_does_not_boot_in_time_is_given_up() -> None:
+    world = World(1, boot_timeout=20, timeout=0)
+    world.hup()
+    world.wait(20)
+    assert world.sent == [(2, signal.SIGABRT)]
+    assert "The reload is given up" in world.text
+    assert "The reason: Worker 0 (pid 102) was not ready within boot_timeout, 20 s" in world.text
+    world.die(2, status=134)
+    assert world.spawned == []
+    assert world.serials() == [1]
+
+
 def test_hup_during_a_roll_starts_it_again_with_a_newer_generation() -> None:
     world = World(2)
     world.hup()

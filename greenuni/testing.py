@@ -140,6 +140,12 @@ class MemoryTransport:
         self._user = user
         user.connection_made(self)
 
+    def fileno(self) -> int:
+        raise NotImplementedError("there is no socket")
+
+    def set_user(self, user: Any) -> None:
+        self._user = user
+
     def take(self) -> bytes:
         """What was written since the last call; a peer that was stuck takes it all."""
         data = bytes(self.written)

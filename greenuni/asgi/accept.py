@@ -1,4 +1,4 @@
-"""Accepting connections from listeners that are shared with sibling workers.
+"""Letting connections in: from listeners that are shared with sibling workers, and other entrances.
 
 One connection is accepted each time a listener is found readable, and then siblings have their turn,
 so that workers which wake up together share a burst. All of them do wake up: the kernel's exclusive
@@ -16,6 +16,7 @@ import enum
 import errno
 import socket
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from greenuni.asgi.connection import Connection
 from greenuni.asgi.scope import Peer, ServerAddress
@@ -23,6 +24,7 @@ from greenuni.asgi.service import Service
 from greenuni.asgi.transport import Pollable, RawSocket, Sockets, SocketTransport
 from greenuni.http import TrustedProxies
 from greenuni.poller import LISTEN
+from greenuni.siblings import Siblings
 from greenuni.transfer import accept
 
 # The process or the machine has run out of something.
@@ -60,23 +62,35 @@ class Gate(enum.Enum):
     EXHAUSTED = "exhausted"  # until the next tick
 
 
-class Door(Pollable):
-    """One listening socket, and who comes in through it."""
+class Entrance(Pollable):
+    """Something to poll through which connections come in."""
 
-    def __init__(
-        self,
-        listener: socket.socket,
-        proxies: TrustedProxies,
-        knock: Callable[[Door], object],
-    ) -> None:
-        """``knock`` is called when somebody may be there to be accepted."""
-        self.listener = listener
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
         self.burst = 1  # connections to look for in the next turn, if this worker is alone
+        self.knock: Callable[[Entrance], object]  # called when somebody may be there
+
+    def ready(self, mask: int) -> None:
+        self.knock(self)
+
+    def let_in(self, service: Service, sockets: Sockets) -> bool:
+        """Start one connection; False when there is none. Raises OSError."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Nobody comes in here any more."""
+
+
+class Door(Entrance):
+    """One listening socket."""
+
+    def __init__(self, listener: socket.socket, proxies: TrustedProxies) -> None:
+        super().__init__(listener.fileno())
+        self._listener = listener
         # Plain numbers, looked up once: a listener makes an enum member of each when it is asked.
         self._kind = (int(listener.family), int(listener.type), listener.proto)
         self._trusts = proxies.trusts
-        self._knock = knock
-        self._server = _local_address(listener)
+        self._server = server_address(listener.getsockname())
         if listener.family in (socket.AF_INET, socket.AF_INET6):
             # What is accepted inherits it: one system call a listener, not one a connection.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -84,14 +98,24 @@ class Door(Pollable):
     def __repr__(self) -> str:
         return f"<Door {self._server}>"
 
-    def ready(self, mask: int) -> None:
-        self._knock(self)
+    def let_in(self, service: Service, sockets: Sockets) -> bool:
+        try:
+            accepted, peer = self._accept()
+        except OSError as error:
+            if error.errno in _GONE:
+                return False
+            raise
+        SocketTransport(sockets, accepted, Connection(service, peer)).start()
+        return True
 
-    def accept(self) -> tuple[RawSocket, Peer]:
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> tuple[RawSocket, Peer]:
         """Raises OSError."""
-        fd, address = accept(self.listener)
+        fd, address = accept(self._listener)
         accepted = RawSocket(*self._kind, fileno=fd)
-        if self.listener.family == socket.AF_UNIX:
+        if self._listener.family == socket.AF_UNIX:
             return accepted, Peer(None, self._server, self._trusts(None))
         server = self._server
         if server[0] in _WILDCARDS:
@@ -99,24 +123,33 @@ class Door(Pollable):
         return accepted, Peer(address[:2], server, self._trusts(address[0]))
 
 
-def _local_address(listener: socket.socket) -> ServerAddress:
-    name = listener.getsockname()
-    if listener.family == socket.AF_UNIX:
-        return (name if isinstance(name, str) else name.decode(), None)
-    return (name[0], name[1])
+def server_address(name: Any) -> ServerAddress:
+    """Our own end, by what ``getsockname`` says."""
+    if isinstance(name, tuple):
+        return (name[0], name[1])
+    return (name if isinstance(name, str) else name.decode(), None)
 
 
 class Acceptor:
-    """Accepts for one worker. ``stop`` is final."""
+    """Lets connections in while the worker has room. ``stop`` is final.
+
+    ``siblings`` are those with whom they are to be shared evenly.
+    """
 
     def __init__(
-        self, service: Service, sockets: Sockets, listeners: Sequence[socket.socket]
+        self,
+        service: Service,
+        sockets: Sockets,
+        entrances: Sequence[Entrance],
+        siblings: Siblings | None = None,
     ) -> None:
         self._service = service
         self._sockets = sockets
-        self._doors = [Door(listener, service.proxies, self._knock) for listener in listeners]
-        self._siblings = service.seat.siblings
-        self._max_burst = MAX_BURST if self._siblings is None else 1
+        self._entrances = entrances
+        for entrance in entrances:
+            entrance.knock = self._knock
+        self._siblings = siblings
+        self._max_burst = MAX_BURST if service.seat.siblings is None else 1
         self._gate = Gate.CLOSED
         self._has_complained = False
 
@@ -128,17 +161,23 @@ class Acceptor:
         self.tick()
 
     def stop(self, *, sweep: bool) -> None:
-        """Close the listeners; with ``sweep``, first take what the kernel has accepted for us.
+        """Close the entrances; with ``sweep``, first take what the kernel has accepted for us.
 
         Otherwise the clients in the queue would be reset when the last worker closes it.
         """
         self._shut(Gate.CLOSED)
         if self._siblings is not None:
             self._siblings.leave()
-        for door in self._doors:
-            while sweep and self._service.population.has_room() and self._accept(door):
+        if sweep:
+            self.sweep()
+        for entrance in self._entrances:
+            entrance.close()
+
+    def sweep(self) -> None:
+        """Take all that are there, as far as there is room."""
+        for entrance in self._entrances:
+            while self._service.population.has_room() and self._let_in(entrance):
                 pass
-            door.listener.close()
 
     def tick(self) -> None:
         """Once a second: try again after a shortage, and after connections have been idle."""
@@ -155,16 +194,16 @@ class Acceptor:
 
     def _open(self) -> None:
         self._gate = Gate.OPEN
-        for door in self._doors:
-            self._sockets.watch(door.listener.fileno(), 0, LISTEN, door)
+        for entrance in self._entrances:
+            self._sockets.watch(entrance.fd, 0, LISTEN, entrance)
 
     def _shut(self, gate: Gate) -> None:
         if self._gate is Gate.OPEN:
-            for door in self._doors:
-                self._sockets.watch(door.listener.fileno(), LISTEN, 0, door)
+            for entrance in self._entrances:
+                self._sockets.watch(entrance.fd, LISTEN, 0, entrance)
         self._gate = gate
 
-    def _knock(self, door: Door) -> None:
+    def _knock(self, entrance: Entrance) -> None:
         population = self._service.population
         if self._gate is not Gate.OPEN:
             return
@@ -175,36 +214,34 @@ class Acceptor:
             return
         if self._siblings is not None:
             self._siblings.come_first(len(population.connections))
-        wanted = door.burst
+        wanted = entrance.burst
         accepted = 0
-        while accepted < wanted and population.has_room() and self._accept(door):
+        while accepted < wanted and population.has_room() and self._let_in(entrance):
             accepted += 1
         # Looking for one more than there is costs as much as half a connection, so a worker that
         # has found fewer than it looked for begins again with one.
-        door.burst = min(wanted * 2, self._max_burst) if accepted == wanted else 1
+        entrance.burst = min(wanted * 2, self._max_burst) if accepted == wanted else 1
         if accepted and self._siblings is not None:
-            self._go_to_the_end(door)
+            self._go_to_the_end(entrance)
 
-    def _go_to_the_end(self, door: Door) -> None:
+    def _go_to_the_end(self, entrance: Entrance) -> None:
         """The kernel wakes those that listen in the order in which they were registered.
 
         The first of them would have every connection that comes alone.
         """
         if self._gate is Gate.OPEN:
-            fd = door.listener.fileno()
-            self._sockets.watch(fd, LISTEN, 0, door)
-            self._sockets.watch(fd, 0, LISTEN, door)
+            self._sockets.watch(entrance.fd, LISTEN, 0, entrance)
+            self._sockets.watch(entrance.fd, 0, LISTEN, entrance)
 
-    def _accept(self, door: Door) -> bool:
-        """Accept one connection; False if there was none."""
+    def _let_in(self, entrance: Entrance) -> bool:
+        """Start one connection; False if there was none."""
         try:
-            accepted, peer = door.accept()
+            if not entrance.let_in(self._service, self._sockets):
+                return False
         except OSError as error:
-            if error.errno not in _GONE:
-                self._out_of_resources(error)
+            self._out_of_resources(error)
             return False
         self._has_complained = False
-        SocketTransport(self._sockets, accepted, Connection(self._service, peer)).start()
         return True
 
     def _out_of_resources(self, error: OSError) -> None:

@@ -5,6 +5,7 @@ cdef class TransportUser:
     cpdef connection_lost(self, error)
     cpdef pause_writing(self)
     cpdef resume_writing(self)
+    cpdef flushed(self)
 
 
 cdef class Channel(TransportUser):

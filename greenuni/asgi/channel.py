@@ -35,6 +35,9 @@ class TransportUser:
     def resume_writing(self) -> None:
         raise NotImplementedError
 
+    def flushed(self) -> None:
+        """What had to be buffered has all been sent."""
+
 
 class Channel(TransportUser):
     """What a call of the application asks of the connection that its request came on."""

@@ -25,6 +25,8 @@ cdef class Connection(Channel):
     cdef readonly double idle_since
     cdef int _phase
     cdef int _unfinished
+    cdef int _hops
+    cdef bint _is_new
     cdef Py_ssize_t _unread
     cdef bint _has_eof
     cdef bint _is_reading_paused
@@ -48,6 +50,9 @@ cdef class Connection(Channel):
     cpdef abort(self)
     cdef _start_over(self)
     cdef _renew(self)
+    cdef bint _is_ours(self, Request request, bytes unread) except -1
+    cdef bint _goes_to_a_sibling(self) except -1
+    cdef _depart(self, int index, bytes unread, int hops)
     cdef _reject(self, error)
     cdef _linger(self)
     cdef _close(self)

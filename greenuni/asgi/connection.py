@@ -9,7 +9,7 @@
     HELD      too many application calls of this client still run     none
     DISCARD   answered; what was left unread of the body is dropped   body
     LINGER    our side is shut; what arrives is thrown away           LINGER_SECONDS
-    CLOSED    the transport is closing, or has closed                 none
+    CLOSED    the transport is closing, has closed, or is not ours    none
 
 Besides, as long as the transport holds bytes that the client does not take, the send clock runs.
 
@@ -82,6 +82,8 @@ class Connection(Channel):
     __slots__ = (
         "_cycle",
         "_has_eof",
+        "_hops",
+        "_is_new",
         "_is_reading_paused",
         "_peer",
         "_phase",
@@ -97,9 +99,12 @@ class Connection(Channel):
         "idle_since",
     )
 
-    def __init__(self, service: Service, peer: Peer) -> None:
+    def __init__(self, service: Service, peer: Peer, hops: int | None = None) -> None:
+        """``hops`` is what came with a connection that another worker has sent, if one has."""
         self._service = service
         self._peer = peer
+        self._is_new = hops is None
+        self._hops = hops or 0  # pools that the request in hand has been sent through
         self._phase = _IDLE
         self._transport: Transport
         self._wire = Wire(service.limits, service.engine)
@@ -127,19 +132,25 @@ class Connection(Channel):
 
     def connection_made(self, transport: Transport) -> None:
         self._transport = transport
-        now = monotonic()
         self._service.population.add(self)
-        self._read_clock.wait_for_head(now)
-        self.idle_since = now
+        if self._is_new:
+            now = monotonic()
+            self._read_clock.wait_for_head(now)
+            self.idle_since = now
+        if self._service.is_draining:
+            self.start_drain()
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase
         if phase == _IDLE:
             request = self._wire.take(data)
             if request is not None:
-                self._begin_whole_request(request)
+                if not self._service.is_shared or self._is_ours(request, data):
+                    self._begin_whole_request(request)
                 return
             self._begin_head(monotonic())
+            if self._phase != _HEAD:
+                return
         elif phase in (_ANSWER, _HELD):
             self._hold(data)
             return
@@ -191,10 +202,10 @@ class Connection(Channel):
         self._phase = _HEAD
         self._request_at = now
         self.idle_since = _NEVER
-        if self._service.is_draining:
-            self._read_clock.wait(now + DRAIN_IDLE)
-        else:
+        if not self._service.is_draining:
             self._read_clock.wait_for_head(now)
+        elif not self._goes_to_a_sibling():
+            self._read_clock.wait(now + DRAIN_IDLE)
 
     def _advance(self) -> None:
         """Take what the wire has, until it needs more bytes or the request is complete."""
@@ -202,6 +213,8 @@ class Connection(Channel):
             while True:
                 event = self._wire.next_event()
                 if isinstance(event, Request):
+                    if self._service.is_shared and not self._is_ours(event, self._wire.unread):
+                        return
                     self._begin_request(event)
                 elif isinstance(event, Data):
                     self._receive_body(event.data)
@@ -232,7 +245,7 @@ class Connection(Channel):
         """Wait for the next request. The tick sets the clock, so that a busy connection never does."""
         self._phase = _IDLE
         self._read_clock.stop()
-        if self._service.is_draining:
+        if self._service.is_draining and not self._goes_to_a_sibling():
             self._start_idle_clock(monotonic())
 
     def _start_idle_clock(self, now: float) -> None:
@@ -291,7 +304,7 @@ class Connection(Channel):
         """Keep pipelined requests until it is their turn."""
         self._wire.receive_data(data)
         self._unread += len(data)
-        if self._unread > PIPELINE_LIMIT:
+        if self._wire.buffered > PIPELINE_LIMIT:
             self._pause_reading()
 
     def _pause_reading(self) -> None:
@@ -385,6 +398,40 @@ class Connection(Channel):
         else:
             self._become_idle()
 
+    # To other workers
+
+    def _is_ours(self, request: Request, unread: bytes) -> bool:
+        """Whether this pool has the request; if not, it is refused, or leaves with the connection."""
+        ways = self._service.ways_out
+        assert ways is not None, "who shares the port has ways to the others"
+        index = ways.find(request)
+        if index == ways.own:
+            self._hops = 0
+            return True
+        refusal = ways.why_not(index, self._hops)
+        if refusal is None:
+            self._depart(index, unread, self._hops + 1)
+        else:
+            self.refuse(refusal.status, refusal.detail)
+        return False
+
+    def _goes_to_a_sibling(self) -> bool:
+        """In a drain, between requests or within a head: leave, if somebody will come for us."""
+        ways = self._service.ways_out
+        if ways is None or not ways.keeps_clients():
+            return False
+        self._depart(ways.own, self._wire.unread, self._hops)
+        return True
+
+    def _depart(self, index: int, unread: bytes, hops: int) -> None:
+        self._phase = _CLOSED
+        self._read_clock.stop()
+        self.resume_writing()  # nobody is to wait here
+        ways = self._service.ways_out
+        assert ways is not None, "there is somewhere to go"
+        ways.send(self._transport, self._peer.name, index, unread, hops)
+        self._service.population.remove(self)
+
     def _reject(self, error: RemoteProtocolError) -> None:
         """The client broke HTTP, or was too slow: tell it, if there is still place for that."""
         self._service.seat.log.info(
@@ -426,7 +473,9 @@ class Connection(Channel):
             self._time_out()
 
     def start_drain(self) -> None:
-        if self._phase == _IDLE or self._phase == _HEAD:
+        if self._phase != _IDLE and self._phase != _HEAD:
+            return
+        if not self._goes_to_a_sibling():
             now = monotonic()
             self.idle_since = min(self.idle_since, now)
             self._read_clock.wait(min(self._read_clock.deadline, now + DRAIN_IDLE))

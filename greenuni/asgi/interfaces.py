@@ -31,6 +31,12 @@ class Transport(Protocol):
     def write_eof(self) -> None:
         """Close the writing side once the buffer is out."""
 
+    def fileno(self) -> int:
+        """The socket's descriptor; -1 when it is closed."""
+
+    def set_user(self, user: Any) -> None:
+        """Tell another `channel.TransportUser` from now on."""
+
     def pause_reading(self) -> None: ...
 
     def resume_reading(self) -> None: ...

@@ -12,6 +12,9 @@ then those that are left (streams, mostly) are told ``http.disconnect``, and las
     end - 2 s     http.disconnect
     end - 1 s     cancel
     end           go, whatever is left; lifespan shutdown has what remains, 1 s at least
+
+Where siblings will serve on, nobody is told to close: connections go to them, idle ones at once, the
+others when their response is complete.
 """
 
 from __future__ import annotations
@@ -28,7 +31,9 @@ from dataclasses import dataclass
 import anyio
 from anyio.abc import TaskGroup
 
-from greenuni.asgi.accept import Acceptor
+from greenuni.asgi.accept import Acceptor, Door
+from greenuni.asgi.arrivals import Arrivals
+from greenuni.asgi.departures import Departures
 from greenuni.asgi.interfaces import App, Runtime
 from greenuni.asgi.lifespan import Lifespan
 from greenuni.asgi.loops import choose_loop
@@ -86,7 +91,7 @@ class Server:
         self._failure: GreenuniError | None = None
         self._service: Service | None = None
         self._sockets: Sockets | None = None
-        self._acceptor: Acceptor | None = None
+        self._acceptors: list[Acceptor] = []  # of the listeners, and of what other workers send
         self._overseer: Overseer | None = None
         self._startup: anyio.CancelScope | None = None
         self._departure: Departure | None = None  # set once we are to leave
@@ -149,8 +154,8 @@ class Server:
                 self._service.check()
             if self._overseer is not None:
                 self._overseer.check(time.monotonic())
-            if self._acceptor is not None:
-                self._acceptor.tick()
+            for acceptor in self._acceptors:
+                acceptor.tick()
             await anyio.sleep(self._tick_seconds)
 
     def _leave(self, quickly: bool) -> None:
@@ -201,20 +206,22 @@ class Server:
     async def _serve(self, service: Service, runtime: Runtime) -> None:
         seat = self._seat
         sockets = self._sockets = Sockets(runtime.call_soon, seat.log)
-        acceptor = Acceptor(service, sockets, seat.listeners)
+        if seat.pools is not None:
+            service.ways_out = Departures(service, seat.pools, sockets)
         service.population.on_change = self._somebody_left
         seat.in_flight = service.in_flight
         seat.loop = str(self._loop)
-        self._service, self._acceptor = service, acceptor
+        self._service, self._acceptors = service, _new_acceptors(service, sockets)
         self._overseer = Overseer.maybe_new(service)
-        acceptor.start()
+        for acceptor in self._acceptors:
+            acceptor.start()
         runtime.watch(sockets.fileno(), sockets.turn)
         seat.slot.set_state(WorkerState.SERVING)
         seat.ready()
         while self._departure is None:
             await self._wait_for_news(math.inf)
         seat.slot.set_state(WorkerState.DRAINING)
-        acceptor.stop(sweep=self._departure.cancel_at > time.monotonic())
+        self._stop_accepting(service, sweep=self._departure.cancel_at > time.monotonic())
         service.start_drain()
         await self._wait_until_empty(service)
         self._go(service)
@@ -224,9 +231,19 @@ class Server:
         service.abort()
         runtime.unwatch(sockets.fileno())
 
+    def _stop_accepting(self, service: Service, *, sweep: bool) -> None:
+        """Close the listeners. What other workers have sent is left to siblings, if there are any."""
+        listeners, *arrivals = self._acceptors
+        listeners.stop(sweep=sweep)
+        for acceptor in arrivals:
+            if service.keeps_clients():
+                acceptor.stop(sweep=False)
+            elif sweep:
+                acceptor.sweep()
+
     def _somebody_left(self) -> None:
-        if self._acceptor is not None:
-            self._acceptor.somebody_left()
+        for acceptor in self._acceptors:
+            acceptor.somebody_left()
         if self._departure is not None:
             self._news.set()
 
@@ -270,6 +287,17 @@ class Server:
         if stuck:
             self._seat.log.warning("Abandoned, as they do not stop: %s", "; ".join(stuck))
         service.leave()
+
+
+def _new_acceptors(service: Service, sockets: Sockets) -> list[Acceptor]:
+    """One for the listeners, and one for the queue of connections that other workers have sent."""
+    seat, proxies = service.seat, service.proxies
+    doors = [Door(listener, proxies) for listener in seat.listeners]
+    acceptors = [Acceptor(service, sockets, doors, seat.siblings)]
+    if seat.pools is not None:
+        arrivals = Arrivals(seat.pools.arrivals, proxies)
+        acceptors.append(Acceptor(service, sockets, [arrivals]))
+    return acceptors
 
 
 @contextlib.contextmanager

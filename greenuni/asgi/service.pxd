@@ -29,6 +29,8 @@ cdef class Service:
     cdef readonly object deadlines
     cdef readonly Population population
     cdef readonly object file_readers
+    cdef public object ways_out
+    cdef readonly bint is_shared
     cdef readonly bint is_draining
     cdef readonly bint closes
     cdef readonly object farewell

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import anyio
 
-from greenuni.asgi.interfaces import App, Runtime, Waiting
+from greenuni.asgi.interfaces import App, Runtime, Transport, Waiting
 from greenuni.clock import Clock
 from greenuni.config import Config
 from greenuni.deadlines import Deadlines
@@ -22,7 +22,8 @@ from greenuni.disconnects import DisconnectPolicy
 from greenuni.errors import ConfigError
 from greenuni.http import Limits, TrustedProxies
 from greenuni.http.engine import EngineChoice, choose_engine
-from greenuni.shell import Seat
+from greenuni.http.request import Request
+from greenuni.shell import Refusal, Seat
 
 # How long, in seconds, an idle connection is left open after a drain has begun: its client may have
 # sent a request that we have not read yet, and would see it fail.
@@ -54,6 +55,32 @@ class Resident(Protocol):
 
     def abort(self) -> None:
         """Close at once, whatever is still to be sent."""
+
+
+class WaysOut(Protocol):
+    """How connections go to other workers, open as they are."""
+
+    own: int  # the index of this worker's pool
+
+    def find(self, request: Request) -> int:
+        """The index of the pool that has the request, or `routing.NOBODY`."""
+
+    def why_not(self, index: int, hops: int) -> Refusal | None:
+        """Why a request cannot be sent to that pool after so many ``hops``; None when it can."""
+
+    def keeps_clients(self) -> bool:
+        """Whether siblings will take connections that this worker leaves behind."""
+
+    def send(
+        self, transport: Transport, client: str, index: int, unread: bytes, hops: int = 0
+    ) -> None:
+        """Send the connection to a pool. Its user has nothing to do with it any more.
+
+        ``unread`` are all octets received since the first one of a request that is not answered.
+        """
+
+    def tick(self) -> None:
+        """Once a tick: send those who wait."""
 
 
 class Running(Protocol):
@@ -90,12 +117,15 @@ class Service:
         self.context = context
         self.state = state
         self.access = seat.access
-        self.root_path = config.root_path
+        self.root_path = _root_path(seat)
         self.clock = Clock()
         self.limits, self.proxies, self.engine = _read_policy(config)
         self.deadlines = Deadlines.of(config)
         self.population = Population(config.worker_connections)
         self.file_readers = anyio.CapacityLimiter(FILE_READERS)
+        self.ways_out: WaysOut | None = None  # None where there are no other workers
+        # Whether requests may be for other pools
+        self.is_shared = seat.pools is not None and seat.pools.is_shared
         self.is_draining = False
         self.farewell: Waiting = runtime.new_waiting()  # set when a drain begins
         self.disconnects = 0  # clients that have gone before they were answered
@@ -141,15 +171,27 @@ class Service:
     def check(self) -> None:
         """Once a tick: every deadline of every connection."""
         now = time.monotonic()
+        if self.is_draining:
+            self.closes |= not self.keeps_clients()
+        if self.ways_out is not None:
+            self.ways_out.tick()
         for connection in list(self.population.connections):
             connection.check(now)
 
     def start_drain(self) -> None:
-        """From here on every response says ``Connection: close``."""
-        self.is_draining = self.closes = True
+        """From here on connections leave, to siblings or for good.
+
+        If it is for good, every response says ``Connection: close``.
+        """
+        self.is_draining = True
+        self.closes |= not self.keeps_clients()
         self.farewell.set()
         for connection in list(self.population.connections):
             connection.start_drain()
+
+    def keeps_clients(self) -> bool:
+        """Whether siblings will take the connections that this worker leaves behind."""
+        return self.ways_out is not None and self.ways_out.keeps_clients()
 
     def leave(self) -> None:
         """The end: no connection stays."""
@@ -165,6 +207,14 @@ class Service:
         """One line for every request that runs, for the dump of a stuck worker."""
         now = time.monotonic()
         return [running.describe(now) for running in list(self.population.running)]
+
+
+def _root_path(seat: Seat) -> str:
+    """Where the application is, as it is told: below the settings' root, at the mount of its pool."""
+    root = seat.config.root_path
+    if seat.pools is None or not seat.pools.prefix:
+        return root
+    return root.rstrip("/") + seat.pools.prefix.decode()
 
 
 def _read_policy(config: Config) -> tuple[Limits, TrustedProxies, EngineChoice]:

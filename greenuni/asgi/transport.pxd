@@ -41,6 +41,7 @@ cdef class SocketTransport(Pollable):
     cdef int _watched
     cdef bint _is_full
 
+    cpdef set_user(self, TransportUser user)
     cdef settle(self)
     cdef _fail(self)
     cdef _read(self)

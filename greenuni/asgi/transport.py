@@ -162,14 +162,28 @@ class SocketTransport(Pollable):
     def __repr__(self) -> str:
         return f"<SocketTransport {_STAGES[self._stage]} buffered={self._buffered}>"
 
-    def start(self) -> None:
-        """Tell the user, and look at once whether its first bytes are there."""
+    def start(self, unread: bytes = b"") -> None:
+        """Tell the user, and give it its first bytes, if they are there.
+
+        ``unread`` are those that another process has read from the socket.
+        """
         self._sockets.settle_soon(self)
         try:
             self._user.connection_made(self)
-            self._read()
+            if unread:
+                self._user.data_received(unread)
+            else:
+                self._read()
         except Exception:  # noqa: BLE001 - a fault of ours, and must not end the others
             self._fail()
+
+    def fileno(self) -> int:
+        """The socket's descriptor; -1 when it is closed."""
+        return self._fd if self._stage < _CLOSED else -1
+
+    def set_user(self, user: TransportUser) -> None:
+        """From now on tell ``user`` what there is to tell."""
+        self._user = user
 
     # Called by the sockets
 
@@ -313,6 +327,7 @@ class SocketTransport(Pollable):
             return
         if self._stage == _FINISHING:
             self._shut()
+        self._user.flushed()
         self._watch()
 
     def write_eof(self) -> None:

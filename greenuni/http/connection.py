@@ -108,6 +108,11 @@ class Connection(Sides):
         """Whether octets were received that no event has told of."""
         return len(self._buffer) > 0
 
+    @property
+    def buffered(self) -> int:
+        """How many octets those are."""
+        return len(self._buffer)
+
     # Reading
 
     def receive_data(self, data: bytes) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from greenuni.asgi import Server
-from greenuni.shell import Interface, Seat
+from greenuni.shell import Interface, Pools, Seat
 from greenuni.testing import fake_seat
 
 BACKENDS = ("asyncio", "uvloop", "trio")
@@ -205,6 +205,7 @@ def serving(
     listener: socket.socket | None = None,
     interface: Interface = Interface.ASGI3,
     access: Any = None,
+    pools: Pools | None = None,
     wait: bool = True,
     tick: float = 0.05,
     **settings: Any,
@@ -213,6 +214,7 @@ def serving(
     listener = listener or tcp_listener()
     settings = {"header_timeout": 30.0, **backend_settings(backend), **settings}
     seat = fake_seat(app, interface, [listener], access, **settings)
+    seat.pools = pools
     address = listener.getsockname()
     server = Server(seat, tick=tick)
     errors: list[BaseException] = []

@@ -1,0 +1,225 @@
+"""Connections that leave this worker: for the pool that their request belongs to, or for a sibling.
+
+A connection that leaves is no `Connection` any more: a `Departing` takes its place with the transport and
+among the population, so that it has a place and a deadline for as long as it cannot go. Mostly it goes at
+once. It waits until its client has taken all of the response before, and then until the queue has room.
+
+What goes is the descriptor, and all octets since the first one of a request that has not been answered.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from functools import partial
+from math import inf
+from time import monotonic
+
+from greenuni.asgi.channel import TransportUser
+from greenuni.asgi.clocks import SendClock
+from greenuni.asgi.connection import LINGER_SECONDS
+from greenuni.asgi.interfaces import Transport
+from greenuni.asgi.service import Service
+from greenuni.asgi.transport import Pollable, Sockets
+from greenuni.handoff import Outbox, send
+from greenuni.http.refusal import error_response
+from greenuni.http.request import Request
+from greenuni.poller import WRITE
+from greenuni.shell import POOL_IS_BUSY, Pools, Refusal
+
+
+class Departures:
+    """The ways out of one worker: `service.WaysOut`."""
+
+    def __init__(self, service: Service, pools: Pools, sockets: Sockets) -> None:
+        self.own = pools.own
+        self._pools = pools
+        self._service = service
+        self._ways = [
+            Way(queue, sockets, partial(pools.is_up, index))
+            for index, queue in enumerate(pools.queues)
+        ]
+
+    def __repr__(self) -> str:
+        return f"<Departures {self._ways}>"
+
+    def find(self, request: Request) -> int:
+        return self._pools.route(_host(request), request.path)
+
+    def why_not(self, index: int, hops: int) -> Refusal | None:
+        return self._pools.why_not(index, hops)
+
+    def keeps_clients(self) -> bool:
+        return self._pools.keeps_clients()
+
+    def send(
+        self, transport: Transport, client: str, index: int, unread: bytes, hops: int = 0
+    ) -> None:
+        departing = Departing(self._service, transport, client, unread, hops)
+        departing.start(self._ways[index])
+
+    def tick(self) -> None:
+        """Try again where nobody tells that there is room; see `Outbox.flush`."""
+        for way in self._ways:
+            way.outbox.flush()
+
+
+def _host(request: Request) -> bytes:
+    for name, value in request.headers:
+        if name == b"host":
+            return value
+    return b""
+
+
+class Way(Pollable):
+    """The queue of one pool, and who waits for room in it."""
+
+    def __init__(self, queue: socket.socket, sockets: Sockets, is_open: Callable[[], bool]) -> None:
+        """``is_open`` says whether anybody will come for what is in the queue."""
+        self.outbox = Outbox(queue, self._watch)
+        self.is_open = is_open
+        self._fd = queue.fileno()
+        self._sockets = sockets
+        self._is_watched = False
+
+    def __repr__(self) -> str:
+        return f"<Way {self.outbox!r}>"
+
+    def ready(self, mask: int) -> None:
+        self.outbox.flush()
+
+    def _watch(self, waits: bool) -> None:
+        if waits == self._is_watched:
+            return
+        before, after = (0, WRITE) if waits else (WRITE, 0)
+        try:
+            self._sockets.watch(self._fd, before, after, self)
+        except OSError:
+            # No memory for a registration: the tick tries again.
+            return
+        self._is_watched = waits
+
+
+class Departing(TransportUser):
+    """One connection on its way out; a `service.Resident` until it has gone.
+
+    One that cannot go within the time that a client has for a request head is answered by 503.
+    """
+
+    def __init__(
+        self, service: Service, transport: Transport, client: str, unread: bytes, hops: int
+    ) -> None:
+        self.idle_since = inf  # it is never closed to make room for others
+        self._service = service
+        self._transport = transport
+        self._client = client
+        self._unread = unread
+        self._hops = hops
+        self._way: Way
+        self._send_clock = SendClock(service.deadlines.send)
+        self._deadline = inf  # monotonic seconds
+        self._is_over = False
+
+    def __repr__(self) -> str:
+        state = "over" if self._is_over else "waiting"
+        return f"<Departing {self._client} {state} unread={len(self._unread)}>"
+
+    def start(self, way: Way) -> None:
+        """Be the user of the transport, and go when the client has taken what was sent to it."""
+        self._way = way
+        self._service.population.add(self)
+        self._transport.set_user(self)
+        if self._transport.get_write_buffer_size():
+            self._transport.pause_reading()
+        else:
+            self.flushed()
+
+    def go(self, queue: socket.socket) -> bool:
+        """`handoff.Traveller.leave`."""
+        fd = self._transport.fileno()
+        if self._is_over or fd < 0:  # lost, or about to learn that it is
+            return True
+        try:
+            has_left = send(queue, fd, self._unread, self._hops)
+        except OSError as error:
+            self._service.seat.log.error("Cannot hand a connection over: %s", error)
+            self._refuse()
+            return True
+        if has_left:
+            # Only this process's descriptor: the connection is in the queue.
+            self._is_over = True
+            self._transport.close()
+        else:
+            self._transport.pause_reading()
+        return has_left
+
+    def _refuse(self) -> None:
+        """Stay; tell the client so, if it waits for something."""
+        self._is_over = True
+        if not self._unread:
+            self._transport.close()
+            return
+        date = self._service.clock.date()
+        self._transport.write(error_response(*POOL_IS_BUSY, date))
+        self._transport.write_eof()
+        # What it still sends is thrown away, or it would be reset and lose the response.
+        self._transport.resume_reading()
+        self._deadline = monotonic() + LINGER_SECONDS
+
+    # Called by the transport
+
+    def flushed(self) -> None:
+        if not self._is_over:
+            self._deadline = monotonic() + self._service.deadlines.head
+            self._way.outbox.put(Place(self))
+
+    def data_received(self, data: bytes) -> None:
+        """Too late; see ``_refuse``."""
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._is_over = True
+        self._service.population.remove(self)
+
+    def pause_writing(self) -> None:
+        pass
+
+    def resume_writing(self) -> None:
+        pass
+
+    # Called by the service
+
+    def check(self, now: float) -> None:
+        buffered = self._transport.get_write_buffer_size()
+        if self._send_clock.has_passed(buffered, now):
+            self._service.seat.log.info("%s: does not read its response", self._client)
+            self.abort()
+        elif self._is_over:
+            if now >= self._deadline:
+                self._transport.close()
+        elif now >= self._deadline or not self._way.is_open():
+            self._refuse()
+
+    def start_drain(self) -> None:
+        """It is leaving already."""
+
+    def close_idle(self) -> None:
+        """It is not idle."""
+
+    def leave(self) -> None:
+        if not self._is_over:
+            self._refuse()
+        self._transport.close()  # there is no time to linger
+
+    def abort(self) -> None:
+        self._is_over = True
+        self._transport.abort()
+
+
+class Place:
+    """Where a connection stands in line: a `handoff.Traveller`."""
+
+    def __init__(self, departing: Departing) -> None:
+        self.leave = departing.go

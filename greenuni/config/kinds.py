@@ -156,6 +156,30 @@ class Seconds(Kind):
         return f"{value:g}"
 
 
+class Size(Kind):
+    """A number of bytes: 1500000, or with a suffix, 512M, 1.5 GiB. A suffix counts in powers of 1024."""
+
+    type_name = "bytes, or a number with K, M or G"
+    metavar = "SIZE"
+    FACTORS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+    _SPELLING = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)(?:i?b)?\s*", re.IGNORECASE)
+
+    def parse(self, raw: object) -> int:
+        if isinstance(raw, int) and not isinstance(raw, bool) and raw >= 0:
+            return raw
+        found = self._SPELLING.fullmatch(raw) if isinstance(raw, str) else None
+        if found is None:
+            raise ValueError(f"{spelled(raw)} is not a size: write bytes, or 512M, or 1.5G")
+        return int(float(found[1]) * self.FACTORS[found[2].lower()])
+
+    def show(self, value: int) -> str:
+        for suffix in ("G", "M", "K"):
+            factor = self.FACTORS[suffix.lower()]
+            if value and value % factor == 0:
+                return f"{value // factor}{suffix}"
+        return str(value)
+
+
 class Switch(Kind):
     """On or off. On the command line a switch takes no value; ``--no-...`` turns it off."""
 

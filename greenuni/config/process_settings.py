@@ -14,6 +14,8 @@ from greenuni.config.kinds import (
     FileMode,
     Host,
     MountPoint,
+    Seconds,
+    Size,
     Switch,
     Table,
     Text,
@@ -189,6 +191,21 @@ class WorkerSettings:
         "--max-requests-jitter",
         help="add up to this many to max_requests, at random for each worker",
         aliases=(Alias("uvicorn", "--limit-max-requests-jitter"),),
+    )
+    max_worker_rss: int = setting(
+        0,
+        Size(),
+        "--max-worker-rss",
+        help="replace a worker that has more than this in memory, what it shares with others included; 512M, "
+        "1.5G; 0 never does. It is looked at every few seconds",
+    )
+    max_worker_age: float = setting(
+        0.0,
+        Seconds(),
+        "--max-worker-age",
+        help="replace a worker that has served for this long, and up to a tenth longer, at random for each; "
+        "0 never does",
+        aliases=(Alias("granian", "--workers-lifetime"),),
     )
     surge: int = setting(
         1,

@@ -74,7 +74,6 @@ _HOOK = (
     "worker (with --preload only once, before they are forked), or in its ASGI lifespan, run by each worker"
 )
 _DIRTY = "there are no dirty workers; run a second server for such work"
-_RECYCLE = "--max-requests replaces workers"
 
 GUNICORN = (
     Unsupported(
@@ -387,8 +386,13 @@ GRANIAN = (
     Unsupported("granian", ("workers_kill_timeout",), "use --graceful-timeout"),
     Unsupported(
         "granian",
-        _names("workers_lifetime workers_max_rss rss_sample_interval rss_samples"),
-        _RECYCLE,
+        ("workers_max_rss",),
+        "use --max-worker-rss, whose number without a suffix is bytes: 512M",
+    ),
+    Unsupported(
+        "granian",
+        _names("rss_sample_interval rss_samples"),
+        "--max-worker-rss is looked at every few seconds, and one look decides",
     ),
     Unsupported("granian", ("uds_permissions",), "use --umask"),
     Unsupported(

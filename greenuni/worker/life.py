@@ -6,6 +6,7 @@ import dataclasses
 import math
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
@@ -24,6 +25,7 @@ from greenuni.worker.identity import (
     set_environment,
     set_exit_signals,
 )
+from greenuni.worker.recycling import Recycling
 from greenuni.worker.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -149,6 +151,7 @@ class Life:
             self._inherited.slot.set_state(WorkerState.SERVING)
             self._inherited.slot.beat()
             self._channel.send(Ready(description))
+            self._watch_over_itself(seat)
 
         seat = Seat(
             config=self._config,
@@ -172,6 +175,12 @@ class Life:
     def _has_siblings(self) -> bool:
         """Whether others accept from the same listeners."""
         return self._config.workers > 1 or len(self._inherited.pools.names) > 1
+
+    def _watch_over_itself(self, seat: Seat) -> None:
+        """What the watcher's thread looks at from now on, beside the arbiter."""
+        recycling = Recycling(self._config, self._logs.error, seat.retire)
+        recycling.begin(time.monotonic())
+        self._watcher.duties.append(recycling.check)
 
     def _fail(self, message: str, details: str, exit_status: int) -> int:
         """Tell why. Under ``--reload`` wait for a file to change; then the arbiter ends us."""

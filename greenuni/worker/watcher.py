@@ -30,6 +30,9 @@ def leave_signals_to_main_thread() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
 
 
+Duty = Callable[[float], None]  # is given time.monotonic()
+
+
 class Watcher:
     """``on_orphaned`` is called, in the watcher's thread, when the arbiter is found to be gone."""
 
@@ -42,6 +45,7 @@ class Watcher:
         on_orphaned: Callable[[], None],
     ) -> None:
         self.pulse = Pulse()
+        self.duties: list[Duty] = []  # done at each of its turns, and never to wait for anything
         self._vouches_until = math.inf  # monotonic seconds; later a pulse counts for nothing
         self._lifeline = lifeline
         self._arbiter_pid = arbiter_pid
@@ -67,8 +71,11 @@ class Watcher:
         poll = select.poll()
         poll.register(self._lifeline, select.POLLIN)
         while not poll.poll(self._interval * 1000) and self._has_arbiter():
-            if self.pulse.in_app and time.monotonic() < self._vouches_until:
+            now = time.monotonic()
+            if self.pulse.in_app and now < self._vouches_until:
                 self._slot.beat()
+            for duty in self.duties:
+                duty(now)
         self._on_orphaned()
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(ORPHAN_PATIENCE)

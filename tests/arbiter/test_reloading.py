@@ -279,3 +279,37 @@ def serve(seat):
     server.wait_for_log("Reloaded")
     # Pipes: the message pipe, the lifeline, and the dump's copy of standard error, which is one here.
     assert set(re.findall("holds .*", server.log)) == {"holds 1 sockets and 3 pipes"}
+
+
+def test_workers_that_grow_too_large_are_replaced_one_after_the_other(start: Start) -> None:
+    """Each grows by 64 MiB when it is ready; one successor boots at a time, and takes over before an end."""
+    source = """
+import os
+from greenuni.worker import recycling
+recycling.CHECK_INTERVAL = 0.1
+def serve(seat):
+    from tests.arbiter.fake_server import serve_nobody
+    announce = seat.ready
+    def ready():
+        announce()
+        if not os.path.exists("replaced" + os.environ["GREENUNI_WORKER_ID"]):
+            open("replaced" + os.environ["GREENUNI_WORKER_ID"], "w").close()
+            seat.ballast = b"x" * (64 << 20)
+    seat.ready = ready
+    serve_nobody(seat)
+"""
+    server = start(source, workers=2, max_worker_rss=72 << 20)
+    for place in "01":
+        server.wait_for_log(rf"Worker {place} \(pid \d+\) asks to be replaced: max-worker-rss")
+        server.wait_for_log(rf"because worker {place} \(pid \d+\) has taken its place")
+    asked, booted = "asks to be replaced", "Booting worker"
+    events = re.findall(f"{asked}|{booted}|has taken its place", server.log)
+    assert events.count(asked) == 2
+    assert events.count(booted) == 4
+
+
+def test_workers_that_are_too_old_are_replaced(start: Start) -> None:
+    source = "from greenuni.worker import recycling; recycling.CHECK_INTERVAL = 0.1"
+    server = start(source, workers=2, max_worker_age=0.5)
+    server.wait_for_log("asks to be replaced: max-worker-age, it has served for 1 s", 4)
+    server.wait_for_log("has taken its place", 4)

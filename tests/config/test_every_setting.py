@@ -50,6 +50,8 @@ EXAMPLES = {
     "worker_connections": Example("10", 10, "0", "11"),
     "max_requests": Example("1000", 1000, "-1", "2000"),
     "max_requests_jitter": Example("50", 50, "some", "60"),
+    "max_worker_rss": Example("512M", 512 << 20, "much", "1G"),
+    "max_worker_age": Example("3600", 3600.0, "-1", "60"),
     "surge": Example("2", 2, "0", "3"),
     "boot_retries": Example("0", 0, "-1", "3"),
     "preload_app": Example("", True),

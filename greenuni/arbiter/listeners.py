@@ -162,9 +162,11 @@ def _open_tcp(address: TcpAddress, backlog: int, reuse_port: bool) -> socket.soc
 
 def _resolve(address: TcpAddress) -> tuple[int, tuple[Any, ...]]:
     """Family and address to bind; of a name with several addresses IPv4 comes first, as in gunicorn."""
+    # For text getaddrinfo() loads a codec of half a megabyte, which ASCII does not need.
+    host = address.host.encode("ascii") if address.host.isascii() else address.host
     try:
         found = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except (socket.gaierror, UnicodeError) as error:
         raise ListenError(

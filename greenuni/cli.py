@@ -24,14 +24,13 @@ from greenuni.config import (
 )
 from greenuni.config.commandline import USAGE
 from greenuni.errors import ConfigError, GreenuniError
-from greenuni.shell import Application, Interface
+from greenuni.shell import Application
 
 WINDOWS = (
     "Greenuni forks its workers, which Windows cannot: run it under WSL or in a Linux container"
 )
 
 BY_SIGNAL = 128  # and the number of the signal, as shells have it
-INTERFACE_NAMES = {Interface.WSGI: "WSGI", Interface.ASGI3: "ASGI", Interface.ASGI2: "ASGI 2"}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -63,10 +62,10 @@ def complain(error: GreenuniError) -> None:
 
 def load_here(config: Config) -> Application:
     """Load the application in this process as a worker would in its own. Raises `GreenuniError`."""
-    from greenuni.worker.life import load_application
+    from greenuni.worker.applications import load_application
 
     app = load_application(config)
-    check_applicable(config, app.interface.value)
+    check_applicable(config, *app.interfaces)
     return app
 
 
@@ -95,7 +94,7 @@ class Command:
     def load_config(self) -> Config:
         """Read the configuration as it is now, at start and again at each HUP. Raises `ConfigError`."""
         config = self._read()
-        if config.wsgi_app is None and not config.pools:
+        if config.wsgi_app is None and not config.mounts and not config.pools:
             raise ConfigError("no application: name one, such as main:app", f"usage: {USAGE}")
         return config
 
@@ -124,14 +123,13 @@ class Command:
 
 def describe_check(config: Config, app: Application) -> str:
     """What was found, and what would serve it where."""
+    from greenuni.worker.hosting import describe_each
+
     workers = "1 worker" if config.workers == 1 else f"{config.workers} workers"
     places = ", ".join(map(str, config.addresses))
-    if config.mount not in (None, "/"):
-        places += f" at {config.mount}"
-    return (
-        f"application: {app.target} is {INTERFACE_NAMES[app.interface]} ({app.description})\n"
-        f"{workers} would serve it on {places}"
-    )
+    found = [f"application: {what} is {kind}" for what, kind in describe_each(app, config)]
+    it = "them" if app.mounted else "it"
+    return "\n".join([*found, f"{workers} would serve {it} on {places}"])
 
 
 def check_pool(pool: Config) -> None:

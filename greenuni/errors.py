@@ -4,6 +4,7 @@
 
     GreenuniError
     +-- ConfigError          a setting is unknown, malformed or does not apply      exit status 2
+    |   +-- NoApplicationError   what is named as the application cannot be called
     +-- ListenError          a socket cannot be bound                               exit status 1
     +-- BootError            a worker cannot start serving its application          exit status 3
     |   +-- AppLoadError     the application cannot be imported or is not one
@@ -43,6 +44,10 @@ class ConfigError(GreenuniError):
     def __init__(self, message: str, details: str = "") -> None:
         super().__init__(message)
         self.details = details
+
+
+class NoApplicationError(ConfigError):
+    """What a setting names as the application can be found, and is none."""
 
 
 class ListenError(GreenuniError):

@@ -7,8 +7,9 @@ The forms of a target::
     module:factory("text", key=1) called with literals; nothing is evaluated
     module:factory                with ``factory=True``, called without arguments
 
-Whatever goes wrong is one `AppLoadError`: a sentence, and the user's traceback when user code raised. Only an
-interface that was given and does not fit is a `ConfigError`: the application is fine, the setting is not.
+Whatever goes wrong is one `AppLoadError`: a sentence, and the user's traceback when user code raised. What is
+named and no application is a `NoApplicationError`, and an interface that was given and does not fit a
+`ConfigError`: the code is fine, the setting is not.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from greenuni.errors import AppLoadError, BootError, ConfigError, has_user_frames, user_traceback
+from greenuni.errors import (
+    AppLoadError,
+    BootError,
+    ConfigError,
+    NoApplicationError,
+    has_user_frames,
+    user_traceback,
+)
 from greenuni.shell import Application, Interface
 
 APPLICATION_NAMES = ("application", "app")
@@ -54,7 +62,7 @@ def prepare_imports(chdir: str | None, app_dir: str | None, pythonpath: str | No
 def load(target: str, *, interface: str = "auto", factory: bool = False) -> Application:
     """Import ``target`` and say how it is called.
 
-    Raises `AppLoadError`, and `ConfigError` when the application cannot be called as ``interface`` says.
+    Raises `AppLoadError`, and `ConfigError` when it cannot be called as ``interface`` says, or at all.
     """
     parsed = parse_target(target)
     if factory and parsed.is_call:
@@ -65,7 +73,9 @@ def load(target: str, *, interface: str = "auto", factory: bool = False) -> Appl
     if parsed.is_call or factory:
         found = _call_factory(found, parsed)
     if not callable(found):
-        raise AppLoadError(_not_callable(found, parsed))
+        # What a factory returned is a fault in the code, what was named is one in the setting.
+        is_made = parsed.is_call or factory
+        raise (AppLoadError if is_made else NoApplicationError)(_not_callable(found, parsed))
     if interface == "auto":
         how = _detected(found, parsed)
     else:

@@ -64,12 +64,27 @@ class Interface(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Application:
-    """A loaded application: what to call, how, and what to say of it in the banner."""
+    """A loaded application: what to call, how, and what to say of it in the banner.
+
+    Or several, each where it is mounted; then there is nothing to call until they are hosted, and
+    the interface is that of the worker which suits them.
+    """
 
     callable: Any
     interface: Interface
     target: str  # as the user wrote it, "main:app"
     description: str  # "Flask instance", "async function"
+    mounted: tuple[tuple[Mount, Application], ...] = ()
+
+    @property
+    def parts(self) -> tuple[Application, ...]:
+        """The applications of the user: those that are mounted, else this one."""
+        return tuple(app for _, app in self.mounted) or (self,)
+
+    @property
+    def interfaces(self) -> tuple[str, ...]:
+        """How each of them is called."""
+        return tuple(part.interface.value for part in self.parts)
 
 
 class WorkerState(enum.IntEnum):

@@ -1,7 +1,6 @@
 """The ASGI shell: an anyio program that serves one application (docs/design.md, "The worker and its shell").
 
 server       the program: boot, accept, tick, drain
-loops        which event loop runs
 runtime      what differs between asyncio and trio
 transport    bytes between sockets and connections
 accept       when connections are let in

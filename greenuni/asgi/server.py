@@ -36,12 +36,12 @@ from greenuni.asgi.arrivals import Arrivals
 from greenuni.asgi.departures import Departures
 from greenuni.asgi.interfaces import App, Runtime
 from greenuni.asgi.lifespan import Lifespan
-from greenuni.asgi.loops import choose_loop
 from greenuni.asgi.overseer import Overseer
 from greenuni.asgi.runtime import new_runtime
 from greenuni.asgi.service import Service
 from greenuni.asgi.transport import Sockets
 from greenuni.errors import GreenuniError
+from greenuni.loops import choose_loop
 from greenuni.shell import QUICK_STOP_BUDGET, Interface, Seat, WorkerState, beat_interval
 
 DISMISS_BEFORE_END = 2.0

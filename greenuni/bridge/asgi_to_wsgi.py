@@ -8,6 +8,7 @@ behind. anyio does the threading and the portal; a request costs a task and two 
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import threading
 import weakref
@@ -23,7 +24,9 @@ from greenuni.bridge.lifespan import Lifespan
 from greenuni.bridge.loops import Loop, current_loop
 from greenuni.errors import BootError
 
-DISCONNECT_GRACE = 2.0
+DISCONNECT_GRACE = 2.0  # seconds
+
+_log = logging.getLogger("greenuni.error")
 
 
 class ASGIToWSGI:
@@ -32,7 +35,8 @@ class ASGIToWSGI:
     ``backend`` and ``backend_options`` are those of ``anyio.run``. A request whose client has gone is told
     ``http.disconnect``, and cancelled ``disconnect_grace`` seconds later. What the application does after its
     response is complete delays nobody. The lifespan runs once a process: startup before the first
-    request, shutdown at ``close`` or when the interpreter exits.
+    request, shutdown at ``close`` or when the interpreter exits. ``lifespan`` is ``"auto"``, ``"on"`` (an
+    application without one cannot start) or ``"off"``.
     """
 
     def __init__(
@@ -42,11 +46,13 @@ class ASGIToWSGI:
         backend: str = "asyncio",
         backend_options: dict[str, Any] | None = None,
         disconnect_grace: float = DISCONNECT_GRACE,
+        lifespan: str = "auto",
     ) -> None:
         self._app = app
         self._backend = backend
         self._backend_options = backend_options
         self._grace = disconnect_grace
+        self._lifespan = lifespan
         self._lock = threading.Lock()
         self._host: _Host | None = None
         _adapters.add(self)
@@ -67,16 +73,21 @@ class ASGIToWSGI:
         """
         self._started()
 
-    def close(self) -> None:
-        """Shut the application down: cancel what runs, end its lifespan and the loop."""
+    def close(self, timeout: float | None = None) -> bool:
+        """Shut the application down: cancel what runs, end its lifespan and the loop.
+
+        Waits for that, for ``timeout`` seconds at most; returns whether it is done. What is not is abandoned.
+        """
         host = self._host
-        if host is not None:
-            host.stop()
+        if host is None or host.stop(timeout):
+            return True
+        _adapters.discard(self)  # or the exit of the interpreter would wait for it
+        return False
 
     def _started(self) -> _Host:
         with self._lock:
             if self._host is None:
-                self._host = _Host(self._app, self._backend, self._backend_options)
+                self._host = _Host(self._app, self._backend, self._backend_options, self._lifespan)
             host = self._host
         host.wait_started()
         return host
@@ -93,11 +104,14 @@ class ASGIToWSGI:
 class _Host:
     """The loop of one process, and the application's life in it."""
 
-    def __init__(self, app: ASGIApp, backend: str, options: dict[str, Any] | None) -> None:
+    def __init__(
+        self, app: ASGIApp, backend: str, options: dict[str, Any] | None, lifespan: str
+    ) -> None:
         self.portal: BlockingPortal | None = None
         self._app = app
         self._loop: Loop | None = None
         self._lifespan: Lifespan | None = None
+        self._lifespan_mode = lifespan
         self._failure: BaseException | None = None
         self._has_started = threading.Event()
         self._thread = threading.Thread(
@@ -125,15 +139,16 @@ class _Host:
         portal.start_task_soon(exchange.run)
         return exchange
 
-    def stop(self) -> None:
-        """Shut down, and wait until it is done."""
+    def stop(self, timeout: float | None) -> bool:
+        """Shut down, and wait until it is done, or for ``timeout`` seconds."""
         portal, self.portal = self.portal, None
         if portal is not None:
             try:
-                portal.call(portal.stop, True)
+                portal.start_task_soon(portal.stop, True)
             except RuntimeError:
                 pass  # it has ended by itself
-        self._thread.join()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def _run(self, backend: str, options: dict[str, Any] | None) -> None:
         try:
@@ -144,7 +159,11 @@ class _Host:
 
     async def _live(self) -> None:
         self._loop = current_loop()
-        self._lifespan = lifespan = Lifespan(self._app, "")
+        is_required = self._lifespan_mode == "on"
+        self._lifespan = lifespan = Lifespan(self._app, "", is_required=is_required)
+        if self._lifespan_mode == "off":
+            await self._serve()
+            return
         failure: BootError | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lifespan.run)
@@ -154,7 +173,8 @@ class _Host:
                 failure = error
             else:
                 await self._serve()
-                await lifespan.shutdown()
+                if reason := await lifespan.shutdown():
+                    _log.error("The lifespan shutdown failed: %s", reason)
             tasks.cancel_scope.cancel()
         if failure is not None:
             raise failure

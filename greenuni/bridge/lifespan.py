@@ -32,7 +32,8 @@ class Stage(enum.Enum):
     STARTING = "starting"
     UP = "up"
     STOPPING = "stopping"
-    DOWN = "down"  # or has none
+    DOWN = "down"
+    ABSENT = "absent"  # has no lifespan
     FAILED = "failed"
 
 
@@ -44,12 +45,17 @@ class Lifespan:
     """
 
     def __init__(
-        self, app: ASGIApp, name: str, outer_state: Mapping[str, Any] | None = None
+        self,
+        app: ASGIApp,
+        name: str,
+        outer_state: Mapping[str, Any] | None = None,
+        is_required: bool = False,
     ) -> None:
         self.state: dict[str, Any] = {}
         self.variables: list[tuple[contextvars.ContextVar[Any], Any]] = []
         self._app = app
         self._name = name
+        self._is_required = is_required
         self._outer_state = dict(outer_state or {})
         self._scope_state = dict(self._outer_state)
         self._outer_context: contextvars.Context | None = None
@@ -83,8 +89,13 @@ class Lifespan:
         while self._stage in (Stage.CALLED, Stage.STARTING):
             await self._changed.wait()
         if self._stage is Stage.FAILED:
-            message = f"The application could not start: {self._failure}"
-            raise BootError(f"{self._name}: {message}" if self._name else message, self._details)
+            subject = self._name or "The application could not start"
+            raise BootError(f"{subject}: {self._failure}", self._details)
+        if self._stage is Stage.ABSENT and self._is_required:
+            raise BootError(
+                f"{self._name or 'The application'} has no lifespan ({self._failure}), but one is required",
+                self._details,
+            )
 
     async def shutdown(self) -> str:
         """Have it shut down and wait until it has. Returns why that failed, or nothing."""
@@ -92,7 +103,7 @@ class Lifespan:
             self._set(Stage.STOPPING)
         while self._stage is Stage.STOPPING:
             await self._changed.wait()
-        return self._failure
+        return "" if self._stage is Stage.ABSENT else self._failure
 
     def enter(self) -> None:
         """Put what startup left in the context into the context of the task that runs."""
@@ -147,10 +158,11 @@ class Lifespan:
     def _ended(self, error: BaseException | None) -> None:
         """The application has returned or raised; what that means depends on the stage."""
         stage = self._stage
-        if error is not None and stage is Stage.STARTING:
-            self._failure = repr(error)
-            self._details = user_traceback(error)
-            self._set(Stage.FAILED)
+        if stage in (Stage.CALLED, Stage.STARTING):
+            self._failure = "it returned" if error is None else repr(error)
+            self._details = "" if error is None else user_traceback(error)
+            is_broken = error is not None and stage is Stage.STARTING
+            self._set(Stage.FAILED if is_broken else Stage.ABSENT)
             return
         if error is not None and stage in (Stage.UP, Stage.STOPPING):
             _log.error("The application raised in its lifespan", exc_info=error)

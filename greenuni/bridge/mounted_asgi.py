@@ -43,8 +43,11 @@ class MountedASGI:
     if one fails, those before it are shut down again, the last first, and startup has failed.
     """
 
-    def __init__(self, mounted: Iterable[tuple[Mount, Tenant]]) -> None:
+    def __init__(
+        self, mounted: Iterable[tuple[Mount, Tenant]], *, is_lifespan_required: bool = False
+    ) -> None:
         self._mounted = list(mounted)
+        self._is_lifespan_required = is_lifespan_required
         self._router = Router([mount for mount, _ in self._mounted])
         self._tenants: Sequence[Tenant] = list(dict.fromkeys(tenant for _, tenant in self._mounted))
 
@@ -99,7 +102,7 @@ class MountedASGI:
             tasks.cancel_scope.cancel()
 
     async def _start(self, tenant: Tenant, tasks: TaskGroup, state: Any) -> None:
-        lifespan = Lifespan(tenant.app, tenant.name, state)
+        lifespan = Lifespan(tenant.app, tenant.name, state, self._is_lifespan_required)
         tasks.start_soon(lifespan.run)
         await lifespan.startup()
         tenant.lifespan = lifespan

@@ -46,7 +46,8 @@ class Mounts:
     """Several applications as one ASGI or one WSGI application. Raises ConfigError.
 
     ``threads`` and ``errors`` are those of WSGIToASGI, ``backend`` and ``backend_options`` of ASGIToWSGI;
-    they matter to the face that needs that adapter. What a face does not need is not imported.
+    they matter to the face that needs that adapter. ``lifespan`` is ``"auto"``, ``"on"`` (each ASGI
+    application must have one) or ``"off"``. What a face does not need is not imported.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Mounts:
         errors: TextIO | None = None,
         backend: str = "asyncio",
         backend_options: dict[str, Any] | None = None,
+        lifespan: str = "auto",
     ) -> None:
         self._mounts = list(mounts)
         self._places = [_checked(mount) for mount in self._mounts]
@@ -64,6 +66,7 @@ class Mounts:
         self._errors = errors
         self._backend = backend
         self._backend_options = backend_options
+        self._lifespan = lifespan
         if not self._mounts:
             raise ConfigError("there is nothing to mount")
         _check_distinct(self._places, self._mounts)
@@ -90,7 +93,7 @@ class Mounts:
         for place, mount in zip(self._places, self._mounts, strict=True):
             own = Tenant(mount.app, mount.title) if mount.interface == "asgi" else behind
             mounted.append((place, tenants.setdefault(id(own.app), own)))
-        return MountedASGI(mounted)
+        return MountedASGI(mounted, is_lifespan_required=self._lifespan == "on")
 
     @cached_property
     def wsgi(self) -> MountedWSGI:
@@ -113,17 +116,21 @@ class Mounts:
         from greenuni.bridge.asgi_to_wsgi import ASGIToWSGI
 
         return ASGIToWSGI(
-            self._only_asgi(), backend=self._backend, backend_options=self._backend_options
+            self._only_asgi(),
+            backend=self._backend,
+            backend_options=self._backend_options,
+            lifespan=self._lifespan,
         )
 
     def _only_asgi(self) -> MountedASGI:
         from greenuni.bridge.mounted_asgi import MountedASGI, Tenant
 
         tenants: dict[int, Tenant] = {}
-        return MountedASGI(
+        mounted = (
             (place, tenants.setdefault(id(mount.app), Tenant(mount.app, mount.title)))
             for place, mount in self._of("asgi")
         )
+        return MountedASGI(mounted, is_lifespan_required=self._lifespan == "on")
 
 
 def _checked(mount: Mount) -> routing.Mount:

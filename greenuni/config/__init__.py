@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from greenuni.config.address import Address, FdAddress, TcpAddress, UnixAddress, parse_address
-from greenuni.config.applicable import check_applicable
+from greenuni.config.applicable import check_applicable, worker_interface
 from greenuni.config.checks import check_outputs
 from greenuni.config.merge import asks_for, read_config
 from greenuni.config.settings import SETTINGS, Config
@@ -23,4 +23,5 @@ __all__ = [
     "read_config",
     "render_config",
     "render_given",
+    "worker_interface",
 ]

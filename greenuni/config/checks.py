@@ -8,7 +8,7 @@ from pathlib import Path
 
 from greenuni import build
 from greenuni.config.address import UnixAddress
-from greenuni.config.settings import SETTINGS, Config
+from greenuni.config.settings import Config
 from greenuni.errors import ConfigError
 
 STANDARD_STREAM = "-"
@@ -17,6 +17,7 @@ LOG_CONFIGURATIONS = ("logconfig", "logconfig_json", "logconfig_dict")
 
 def check_config(config: Config, start: Path) -> None:
     """Raise `ConfigError` for the first thing that cannot work. ``start`` is the directory at start."""
+    _check_application(config)
     _check_reload(config)
     _check_async_libraries(config)
     _check_http_engine(config)
@@ -30,8 +31,12 @@ def check_config(config: Config, start: Path) -> None:
     _check_account(config, "group")
 
 
-def _subject(config: Config, name: str) -> str:
-    return f"{SETTINGS[name].flag} ({config.source_of(name)})"
+def _check_application(config: Config) -> None:
+    if config.wsgi_app is not None and config.mounts:
+        raise ConfigError(
+            f"{config.wsgi_app!r} ({config.source_of('wsgi_app')}) is one application too many beside "
+            f"{config.subject_of('mounts')}: mount it, too, or leave it out"
+        )
 
 
 def _check_reload(config: Config) -> None:
@@ -50,18 +55,18 @@ def _check_async_libraries(config: Config) -> None:
         )
     if config.async_backend == "trio" and find_spec("trio") is None:
         raise ConfigError(
-            f"{_subject(config, 'async_backend')}: trio is not installed: pip install trio"
+            f"{config.subject_of('async_backend')}: trio is not installed: pip install trio"
         )
     if config.loop == "uvloop" and find_spec("uvloop") is None:
         raise ConfigError(
-            f"{_subject(config, 'loop')}: uvloop is not installed: pip install uvloop"
+            f"{config.subject_of('loop')}: uvloop is not installed: pip install uvloop"
         )
 
 
 def _check_http_engine(config: Config) -> None:
     if config.http_engine == "fast" and not build.compiled():
         raise ConfigError(
-            f"{_subject(config, 'http_engine')}: fast needs the compiled modules: "
+            f"{config.subject_of('http_engine')}: fast needs the compiled modules: "
             f"reinstall greenuni {build.WHERE_IT_COMPILES}, or use --http-engine auto"
         )
 
@@ -72,7 +77,7 @@ def _check_log_configuration(config: Config) -> None:
         raise ConfigError(f"{given[0]} and {given[1]} both configure the logs: keep one")
     if config.logconfig and config.logconfig.endswith((".yaml", ".yml")):
         raise ConfigError(
-            f"{_subject(config, 'logconfig')}: YAML is not read: write it as JSON for --log-config-json"
+            f"{config.subject_of('logconfig')}: YAML is not read: write it as JSON for --log-config-json"
         )
 
 
@@ -83,16 +88,16 @@ def _checked_directory(config: Config, name: str, base: Path) -> Path | None:
         return None
     path = Path(base, value)
     if not path.is_dir():
-        raise ConfigError(f"{_subject(config, name)}: {str(path)!r} is not a directory")
+        raise ConfigError(f"{config.subject_of(name)}: {str(path)!r} is not a directory")
     if not os.access(path, os.R_OK | os.X_OK):
-        raise ConfigError(f"{_subject(config, name)}: {str(path)!r} cannot be entered")
+        raise ConfigError(f"{config.subject_of(name)}: {str(path)!r} cannot be entered")
     return path
 
 
 def _checked_file(config: Config, name: str, base: Path) -> None:
     value = getattr(config, name)
     if value is not None and not os.access(base / value, os.R_OK):
-        raise ConfigError(f"{_subject(config, name)}: {str(base / value)!r} cannot be read")
+        raise ConfigError(f"{config.subject_of(name)}: {str(base / value)!r} cannot be read")
 
 
 def check_outputs(config: Config, start: Path) -> None:
@@ -102,14 +107,14 @@ def check_outputs(config: Config, start: Path) -> None:
     """
     base = Path(start, config.chdir or "")
     if config.pidfile is not None:
-        _check_parent(_subject(config, "pidfile"), base / config.pidfile)
+        _check_parent(config.subject_of("pidfile"), base / config.pidfile)
     for address, owner in config.owners().items():
         if isinstance(address, UnixAddress) and not address.path.startswith("@"):
-            _check_parent(f"{_subject(owner, 'bind')}: {address}", base / address.path)
+            _check_parent(f"{owner.subject_of('bind')}: {address}", base / address.path)
     for name in ("errorlog", "accesslog"):
         value = getattr(config, name)
         if value is not None and value != STANDARD_STREAM:
-            _check_log(_subject(config, name), base / value)
+            _check_log(config.subject_of(name), base / value)
 
 
 def _check_log(subject: str, path: Path) -> None:
@@ -142,4 +147,4 @@ def _check_account(config: Config, name: str) -> None:
     try:
         pwd.getpwnam(value) if name == "user" else grp.getgrnam(value)
     except KeyError:
-        raise ConfigError(f"{_subject(config, name)}: there is no {name} {value!r}") from None
+        raise ConfigError(f"{config.subject_of(name)}: there is no {name} {value!r}") from None

@@ -64,7 +64,8 @@ def parse_arguments(arguments: Sequence[str], rank: Rank, place: str) -> Layer:
         layer.give(Given(flag.setting, flag.raw(value), Origin(rank, place, spelling or APP_NAME)))
     if left_over:
         raise ConfigError(
-            f"{left_over[0]!r}{suffix} is one argument too many: one application is served"
+            f"{left_over[0]!r}{suffix} is one argument too many: one application is served; --mount serves "
+            "several"
         )
     return layer
 

@@ -14,11 +14,13 @@ METADATA_KEY = "greenuni"
 
 
 class Applies(enum.Enum):
-    """Which applications a setting means something to."""
+    """What a setting means something to. Any application may run on any worker, so there are two sides."""
 
-    BOTH = "both"
-    WSGI = "wsgi"
-    ASGI = "asgi"
+    BOTH = "all applications"
+    WSGI = "WSGI applications and workers"
+    ASGI = "ASGI applications and workers"
+    WSGI_WORKER = "WSGI workers"
+    ASGI_APPLICATION = "ASGI applications"
 
 
 class Scope(enum.Enum):

@@ -127,7 +127,7 @@ class LimitSettings:
         "--spool-memory",
         help="a body up to this size waits in memory, a larger one in a temporary file",
         unit="bytes",
-        applies=Applies.WSGI,
+        applies=Applies.WSGI_WORKER,
     )
     spool_limit: int = setting(
         1073741824,
@@ -135,14 +135,14 @@ class LimitSettings:
         "--spool-limit",
         help="a WSGI response of which the client has left this much untaken makes the application wait",
         unit="bytes",
-        applies=Applies.WSGI,
+        applies=Applies.WSGI_WORKER,
     )
     tmp_upload_dir: str | None = setting(
         None,
         Text("PATH", "path"),
         "--tmp-upload-dir",
         help="directory for the temporary files of large bodies; the system's when not set",
-        applies=Applies.WSGI,
+        applies=Applies.WSGI_WORKER,
     )
     sendfile: bool = setting(
         True, Switch(), "--sendfile", help="let the kernel copy files to sockets, where it can"

@@ -16,7 +16,7 @@ from typing import Any
 
 from greenuni.config.address import parse_address
 from greenuni.disconnects import parse_disconnect_rule
-from greenuni.routing import parse_mount
+from greenuni.routing import check_distinct, parse_mount, parse_mounted
 
 TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
 FALSE_WORDS = frozenset({"false", "no", "off", "0"})
@@ -406,6 +406,28 @@ class MountPoint(Kind):
 
     def parse(self, raw: object) -> str:
         return str(parse_mount(super().parse(raw)))
+
+
+class Mounts(Words):
+    """Applications, each with where it is mounted; a table in a file."""
+
+    type_name = "list of mount=module:attribute"
+    metavar = "MOUNT=APP"
+
+    def parse(self, raw: object) -> tuple[str, ...]:
+        if isinstance(raw, Mapping):
+            raw = [f"{mount}={self._target(target)}" for mount, target in raw.items()]
+        texts = super().parse(raw)
+        check_distinct(map(parse_mounted, texts))
+        return texts
+
+    def _target(self, raw: object) -> str:
+        if not isinstance(raw, str):
+            raise ValueError(f"{spelled(raw)} is not a target: write module:attribute")
+        return raw
+
+    def _split(self, part: str) -> Iterable[str]:
+        return [str(parse_mounted(part))]
 
 
 class Account(Kind):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from greenuni.config.address import Address
-from greenuni.config.settings import Config
+from greenuni.config.settings import SETTINGS, Config
 from greenuni.errors import ConfigError
 
 _SHARED_PORT = ("bind", "host", "port")
@@ -14,19 +14,29 @@ def check_pools(config: Config) -> None:
     _check_signal_pool(config)
     if not config.pools:
         return
-    if config.wsgi_app is not None:
-        raise ConfigError(
-            f"{config.wsgi_app!r} ({config.source_of('wsgi_app')}) is one application too many: "
-            f"there are pools, each with its own, {_subject(config.pools[0], 'app')}"
-        )
+    _check_applications(config)
     _check_mounts(config)
     _check_addresses(config)
 
 
 def _subject(pool: Config, key: str) -> str:
     """A key of a pool, for the start of a sentence: "pools.api.mount in greenuni.toml"."""
-    file, _, name = pool.source_of("wsgi_app").rpartition(" ")  # which every pool has
+    every_pool_has = "wsgi_app" if "wsgi_app" in pool.given_in_pool else "mounts"
+    file, _, name = pool.source_of(every_pool_has).rpartition(" ")
     return f"{name}.{key} in {file}"
+
+
+def _check_applications(config: Config) -> None:
+    for name in ("wsgi_app", "mounts"):
+        value = getattr(config, name)
+        if value:
+            raise ConfigError(
+                f"{SETTINGS[name].show(value)!r} ({config.source_of(name)}) is one application too many: "
+                f"there are pools, each with its own, {_subject(config.pools[0], 'app')}"
+            )
+    for pool in config.pools:
+        if pool.wsgi_app is None and not pool.mounts:
+            raise ConfigError(f"{_subject(pool, 'mounts')}: nothing is mounted")
 
 
 def _check_signal_pool(config: Config) -> None:

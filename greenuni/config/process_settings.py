@@ -14,6 +14,7 @@ from greenuni.config.kinds import (
     FileMode,
     Host,
     MountPoint,
+    Mounts,
     Seconds,
     Size,
     Switch,
@@ -43,6 +44,14 @@ class ApplicationSettings:
         Choice("auto", "wsgi", "asgi", "asgi2", synonyms={"asgi3": "asgi"}),
         "--interface",
         help="how the application is called; auto finds out",
+    )
+    mounts: tuple[str, ...] = setting(
+        (),
+        Mounts(),
+        "--mount",
+        help="several applications, of either interface, from the same workers instead of one: where each is "
+        "mounted, as /path, host/ or host/path, and which it is; repeat it. The longest path that fits a "
+        "request wins, those of its host before those of any. In a pool they are below its own mount",
     )
     mount: str | None = setting(
         None,
@@ -82,13 +91,13 @@ class ApplicationSettings:
         "--lifespan",
         help="whether the ASGI application is told of startup and shutdown; auto finds out",
         aliases=(Alias("gunicorn", "--asgi-lifespan"),),
-        applies=Applies.ASGI,
+        applies=Applies.ASGI_APPLICATION,
     )
     loop: str = setting(
         "auto",
         Choice("auto", "asyncio", "uvloop"),
         "--loop",
-        help="event loop of ASGI workers; auto is uvloop where it is installed",
+        help="event loop of ASGI applications and workers; auto is uvloop where it is installed",
         aliases=(Alias("gunicorn", "--asgi-loop"),),
         applies=Applies.ASGI,
     )
@@ -162,7 +171,8 @@ class WorkerSettings:
         WorkerClass(),
         "-k",
         "--worker-class",
-        help="kind of worker; auto follows the interface",
+        help="kind of worker; auto is asgi if an application is ASGI, else sync. An application of the other "
+        "interface runs through an adapter",
         differs=Difference(
             "sync", "the interface of the application decides, so the flag is not needed"
         ),
@@ -171,7 +181,8 @@ class WorkerSettings:
         1,
         Whole(1),
         "--threads",
-        help="threads in each worker that run a WSGI application",
+        help="threads in each worker that run the application; in an asgi worker they run WSGI applications, "
+        "and are 32 unless given",
         aliases=(Alias("granian", "--blocking-threads"),),
         applies=Applies.WSGI,
     )

@@ -48,6 +48,30 @@ keep-alive = 75
 
 Times are seconds, sizes bytes. A switch is turned off by `--no-` in front of its name.
 
+## Any application on any worker
+
+A WSGI application runs on sync or gthread workers, an ASGI application on asgi workers, unless `worker_class`
+says otherwise: then it runs there through an adapter ([bridge.md](bridge.md)), and the line that begins with
+"Serving" says so. That is for the WSGI application that shall share an event loop with others, or for the
+ASGI application whose requests are few and short: on one sync worker it answers one request at a time, so a
+stream keeps all others waiting; with `threads = 8` it answers eight.
+
+Several applications, of either interface, are served by the same workers if they are mounted:
+
+    greenuni --mount /api=main:app --mount /=mysite.wsgi:application
+
+```toml
+[mounts]                    # or a list: mounts = ["/api=main:app"]
+"/api" = "main:app"
+"/" = "mysite.wsgi:application"
+"admin.example.com/" = "mysite.admin:application"
+```
+
+The workers are asgi workers if one of the applications is ASGI. An application finds its mount in
+`SCRIPT_NAME` or `root_path`, below that of `--root-path`. What is mounted nowhere is a 404. The lifespan of
+each ASGI application runs, in the order given, and one that fails stops the boot. `interface` and `factory`
+are said of all of them. Several applications that should not share their workers are pools.
+
 ## Pools
 
 One server can run several applications side by side, each in worker processes of its own that suit it. A
@@ -81,6 +105,8 @@ the others.
 - A pool without `bind` listens on the server's. A pool with one listens there alone, and what arrives there
   is for it whatever the path; with a `mount` besides it listens on both, and whose a request is depends on
   its path alone.
+- A pool may have `mounts` instead of `app`; they are below its own mount.
+- A `worker_class` above the pools chooses for no pool that would then need an adapter.
 - A mount is `/path`, `host/` or `host/path`. The longest path wins, on the boundary of a segment; the
   request's host comes before any host. No two pools have the same mount.
 - Settings marked "for the whole server" cannot stand in a pool. What limits a request head is among them:
@@ -161,7 +187,7 @@ def _entry(setting: Setting) -> str:
     if setting.aliases:
         facts.append(("also", ", ".join(f"{_code(a.flag)} ({a.server})" for a in setting.aliases)))
     if setting.applies is not Applies.BOTH:
-        facts.append(("applies to", f"{setting.applies.name} applications"))
+        facts.append(("applies to", setting.applies.value))
     if setting.scope is not Scope.ANYWHERE:
         facts.append(("pools", SCOPES[setting.scope]))
     facts.append(("since", setting.since))

@@ -23,6 +23,7 @@ from greenuni.config.process_settings import (
     WorkerSettings,
 )
 from greenuni.config.request_settings import RequestSettings
+from greenuni.routing import Mounted, parse_mounted
 
 DEFAULT_SOURCE = "default"
 
@@ -67,6 +68,11 @@ class Config(
         return tuple(parse_address(text) for text in self.bind)
 
     @property
+    def mounted(self) -> tuple[Mounted, ...]:
+        """``mounts``, parsed."""
+        return tuple(parse_mounted(text) for text in self.mounts)
+
+    @property
     def each_pool(self) -> tuple[Config, ...]:
         """The configuration of each pool; without pools the server is a single one."""
         return self.pools or (self,)
@@ -83,6 +89,10 @@ class Config(
     def source_of(self, name: str) -> str:
         """Where the value of setting ``name`` came from, "default" if it was not given."""
         return self.sources.get(name, DEFAULT_SOURCE)
+
+    def subject_of(self, name: str) -> str:
+        """A setting that was given, for the start of a sentence: "--threads (greenuni.toml pools.api)"."""
+        return f"{SETTINGS[name].flag} ({self.source_of(name)})"
 
     def __repr__(self) -> str:
         given = ", ".join(

@@ -38,7 +38,8 @@ def render_given(config: Config) -> str:
 
 def _is_servers(config: Config, setting: Setting) -> bool:
     """Whether a setting says something of the whole server."""
-    is_pools = setting.scope is Scope.POOL or (setting.name == "wsgi_app" and config.pools)
+    is_application = setting.name in ("wsgi_app", "mounts")
+    is_pools = setting.scope is Scope.POOL or (is_application and config.pools)
     return setting.name not in HIDDEN and not is_pools
 
 

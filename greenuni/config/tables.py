@@ -64,7 +64,7 @@ def add_pools(layer: Layer, pools: object, place: str) -> None:
         if not isinstance(name, str) or not _POOL_NAME.fullmatch(name):
             raise ConfigError(f"{subject}: the name of a pool is letters, digits, - and _")
         layer.pools[name] = _given(table, place, f"{POOLS}.{name}.", POOL_KEYS)
-        if "wsgi_app" not in layer.pools[name].values:
+        if not {"wsgi_app", "mounts"} & layer.pools[name].values.keys():
             raise ConfigError(f'{subject} has no application: add app = "module:attribute"')
 
 
@@ -73,7 +73,8 @@ def check_scope(setting: Setting, origin: Origin) -> None:
     belongs above.
     """
     if setting.scope is Scope.POOL and origin.rank is not Rank.POOL:
-        raise ConfigError(f"{origin.subject()} is for one pool: put it into {POOLS}.NAME")
+        hint = "; several applications are mounts" if setting.name == "mount" else ""
+        raise ConfigError(f"{origin.subject()} is for one pool: put it into {POOLS}.NAME{hint}")
     if setting.scope is Scope.SERVER and origin.rank is Rank.POOL:
         hint = "; a pool's own address is bind" if setting.name in ("host", "port") else ""
         raise ConfigError(

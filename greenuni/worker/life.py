@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 from greenuni.arbiter.inherited import Inherited
 from greenuni.arbiter.messages import Booted, Changed, Channel, Failed, Ready, Retiring
-from greenuni.arbiter.table import counted
 from greenuni.config import Config, check_applicable
 from greenuni.errors import BootError, GreenuniError, user_traceback
-from greenuni.loader import load, prepare_imports
 from greenuni.shell import Application, Interface, Seat, WorkerState, beat_interval
+from greenuni.worker.applications import enter_application, load_application
 from greenuni.worker.dump import Dump
+from greenuni.worker.hosting import Host, describe, host
 from greenuni.worker.identity import (
     become_worker,
     set_boot_signals,
-    set_environment,
     set_exit_signals,
 )
 from greenuni.worker.recycling import Recycling
@@ -31,25 +30,10 @@ from greenuni.worker.watcher import Watcher
 if TYPE_CHECKING:
     from greenuni.worker.changes import Changes
 
+LIFESPAN_MINIMUM = 1.0  # seconds that a lifespan beside the shell has for its shutdown in any case
 SHORT_BUDGET = 1.0  # seconds to drain when the arbiter is gone or the code is being edited
 
-INTERFACE_NAMES = {Interface.WSGI: "WSGI", Interface.ASGI3: "ASGI", Interface.ASGI2: "ASGI 2"}
-
 Serve = Callable[[Seat], None]
-
-
-def enter_application(config: Config) -> None:
-    """Take the environment, directory and import path that it expects. Raises ``BootError``."""
-    set_environment(config)
-    prepare_imports(config.chdir, config.app_dir, config.pythonpath)
-
-
-def load_application(config: Config) -> Application:
-    """Import the application that ``config`` names. Raises ``BootError``."""
-    enter_application(config)
-    if config.wsgi_app is None:
-        raise BootError("no application is named: write greenuni module:attribute")
-    return load(config.wsgi_app, interface=config.interface, factory=config.factory)
 
 
 def find_shell(app: Application) -> Serve:
@@ -96,6 +80,7 @@ class Life:
         self._changes: Changes | None = None
         self._is_orphaned = False
         self._is_ready = False
+        self._drain_ends_at = 0.0  # monotonic seconds, from the beginning of a drain on
 
     def run(
         self,
@@ -108,11 +93,8 @@ class Life:
             app = self._application(load_application)
             if self._changes is not None:
                 self._changes.check()  # from now on no save is missed
-            check_applicable(self._config, app.interface.value)
-            serve = find_shell(app)
-            serve(self._seat(app))
-            self._watcher.pulse.in_app = True  # no loop turns while exit handlers run
-            self._watcher.limit_vouching(self._config.graceful_timeout or math.inf)
+            check_applicable(self._config, *app.interfaces)
+            self._serve(app, find_shell)
         except GreenuniError as error:
             return self._fail(str(error), getattr(error, "details", ""), error.exit_status)
         except SystemExit as error:
@@ -122,6 +104,20 @@ class Life:
             sentence = f"the worker ended with {type(error).__name__}: {error}"
             return self._fail(sentence, traceback.format_exc(), BootError.exit_status)
         return 0
+
+    def _serve(self, app: Application, find_shell: Callable[[Application], Serve]) -> None:
+        """Everything from here on is after the fork, so threads and event loops may be started."""
+        hosted = host(app, self._config)
+        serve = find_shell(hosted.application)
+        hosted.start()
+        try:
+            serve(self._seat(app, hosted))
+            self._watcher.pulse.in_app = True  # no loop turns while exit handlers run
+            self._watcher.limit_vouching(self._config.graceful_timeout or math.inf)
+        finally:
+            set_exit_signals()
+            if not hosted.close(max(self._drain_ends_at - time.monotonic(), LIFESPAN_MINIMUM)):
+                self._logs.error.warning("Abandoned, as it does not finish: the lifespan shutdown")
 
     def _application(self, load_application: Callable[[Config], Application]) -> Application:
         if self._inherited.application is None:
@@ -144,7 +140,7 @@ class Life:
             self._changes = Changes(lambda path: self._channel.send(Changed(path)), extra)
             self._changes.start()
 
-    def _seat(self, app: Application) -> Seat:
+    def _seat(self, app: Application, hosted: Host) -> Seat:
         def ready() -> None:
             description = describe(app, self._config, seat.loop)
             self._is_ready = True
@@ -155,7 +151,7 @@ class Life:
 
         seat = Seat(
             config=self._config,
-            app=app,
+            app=hosted.application,
             listeners=self._inherited.listeners,
             log=self._logs.error,
             access=self._logs.access,
@@ -203,6 +199,7 @@ class Life:
         if self._is_orphaned or self._config.reload:
             budget = min(budget, SHORT_BUDGET)
         self._watcher.limit_vouching(budget)
+        self._drain_ends_at = time.monotonic() + budget
         return budget
 
     def _note_orphaned(self) -> None:
@@ -227,19 +224,3 @@ def with_jitter(config: Config) -> Config:
 
     drawn = config.max_requests + random.randint(0, config.max_requests_jitter)
     return dataclasses.replace(config, max_requests=drawn)
-
-
-def describe(app: Application, config: Config, loop: str) -> str:
-    """What is served and how, for the line that begins with "Serving"; ``loop`` is `Seat.loop`."""
-    if app.interface is not Interface.WSGI:
-        kind, how = "asgi", f" on {loop}" if loop else ""
-    elif config.threads == 1:
-        kind, how = "sync", ""
-    else:
-        kind, how = "gthread", f", {config.threads} threads each"
-    idle = f"kept for {config.keepalive:g} s" if config.keepalive else "closed at once"
-    where = f" at {config.mount}" if config.mount is not None else ""
-    return (
-        f"{app.target}{where}, which is {INTERFACE_NAMES[app.interface]} ({app.description}), "
-        f"with {counted(config.workers, f'{kind} worker')}{how}; idle connections are {idle}"
-    )

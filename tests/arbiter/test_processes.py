@@ -232,10 +232,11 @@ def test_the_traceback_of_a_failed_boot_shows_the_users_frames_once(start: Start
     assert "greenuni/" not in server.log
 
 
-def test_a_setting_that_does_not_apply_ends_with_status_2(start: Start) -> None:
-    server = start(wait=False, worker_class="asgi")
+def test_a_setting_that_does_not_apply_ends_with_status_2(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "greenuni.toml").write_text('wsgi_app = "site_app:app"\nlifespan = "on"\nport = 0')
+    server = start(wait=False)
     assert server.wait() == 2
-    assert "worker class 'asgi'" in server.log
+    assert "--lifespan (greenuni.toml) applies to ASGI applications only" in server.log
 
 
 def test_children_of_others_are_reaped_in_silence(start: Start) -> None:

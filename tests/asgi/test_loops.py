@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from greenuni.asgi.loops import LoopChoice, choose_loop
 from greenuni.asgi.server import Server
 from greenuni.config import Config
 from greenuni.errors import ConfigError
+from greenuni.loops import LoopChoice, choose_loop
 from greenuni.shell import Interface
 from greenuni.testing import fake_seat
 

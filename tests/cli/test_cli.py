@@ -16,9 +16,12 @@ import greenuni
 from greenuni import build
 from tests.support.server import serve
 
-WSGI = (
-    "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'hello']\n"
-)
+WSGI = """
+WORDS = "a b"
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"hello"]
+"""
 ASGI = """
 async def app(scope, receive, send):
     assert scope["type"] == "http"
@@ -154,15 +157,73 @@ def test_check_config_says_what_it_found(module: str, words: str, command: Comma
 
 
 @pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (
+            "wsgi:app -k asgi",
+            [
+                "application: wsgi:app is WSGI (function), through the adapter",
+                "1 worker would serve it",
+            ],
+        ),
+        (
+            "asgi:app -k uvicorn.workers.UvicornWorker",
+            ["application: asgi:app is ASGI (async function)", "1 worker would serve it"],
+        ),
+        (
+            "--mount x.example/=asgi:app --mount /=wsgi:app",
+            [
+                "application: asgi:app at x.example/ is ASGI (async function)",
+                "application: wsgi:app at / is WSGI (function), through the adapter",
+                "1 worker would serve them",
+            ],
+        ),
+    ],
+)
+def test_check_config_says_what_needs_an_adapter(
+    arguments: str, lines: list[str], command: Command
+) -> None:
+    outcome = command("--check-config", *arguments.split())
+    assert (outcome.status, outcome.errors) == (0, "")
+    found = outcome.output.splitlines()[-len(lines) :]
+    assert [*found[:-1], found[-1].partition(" on ")[0]] == lines
+
+
+@pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
         ("wsgi:app --lifespan on", 2, "--lifespan (command line --lifespan) applies to ASGI"),
         ("asgi:app --threads 4", 2, "--threads (command line --threads) applies to WSGI"),
-        ("asgi:app -k sync", 2, "worker class 'sync' (command line -k) runs WSGI applications"),
         (
-            "wsgi:app -k uvicorn.workers.UvicornWorker",
+            "asgi:app -k asgi --spool-memory 1",
             2,
-            "worker class 'uvicorn.workers.UvicornWorker' (command line -k) runs ASGI applications",
+            "--spool-memory (command line --spool-memory) applies",
+        ),
+        ("wsgi:WORDS", 2, "wsgi_app (command line APP): 'wsgi:WORDS' is not an application: a str"),
+        (
+            "--mount /=wsgi:WORDS",
+            2,
+            "mount /: --mount (command line --mount): 'wsgi:WORDS' is not an",
+        ),
+        (
+            "--mount /a=wsgi:app --mount /=wsgi:ap",
+            3,
+            "mount /: module 'wsgi' has no attribute 'ap'",
+        ),
+        (
+            "--mount /a=wsgi:app --mount /a=asgi:app",
+            2,
+            "two applications are mounted at /a: wsgi:app and",
+        ),
+        (
+            "--mount a=wsgi:app",
+            2,
+            "--mount: 'a' is not a mount: write a path with its slash in front",
+        ),
+        (
+            "wsgi:app --mount /a=asgi:app",
+            2,
+            "'wsgi:app' (command line APP) is one application too many",
         ),
         ("wsgi:app --interface asgi", 2, "--interface asgi does not fit 'wsgi:app'"),
         ("wsgi:ap", 3, "module 'wsgi' has no attribute 'ap': did you mean 'app'?"),
@@ -257,14 +318,14 @@ def test_check_config_loads_the_application_of_each_pool(command: Command, tmp_p
         "pool site:",
         "  wsgi_app = wsgi:app (greenuni.toml pools.site)",
         "  workers = 2 (greenuni.toml pools.site)",
-        "application: wsgi:app is WSGI (function)",
+        "application: wsgi:app at / is WSGI (function)",
         "2 workers would serve it on 127.0.0.1:8000",
         "pool api:",
         "  wsgi_app = asgi:app (greenuni.toml pools.api)",
         "  mount = /api (greenuni.toml pools.api)",
         "  bind = 127.0.0.1:8000, 127.0.0.1:9000 (greenuni.toml pools.api)",
-        "application: asgi:app is ASGI (async function)",
-        "1 worker would serve it on 127.0.0.1:8000, 127.0.0.1:9000 at /api",
+        "application: asgi:app at /api is ASGI (async function)",
+        "1 worker would serve it on 127.0.0.1:8000, 127.0.0.1:9000",
     ]
 
 

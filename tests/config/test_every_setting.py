@@ -31,6 +31,7 @@ class Example:
 EXAMPLES = {
     "wsgi_app": Example("main:app", "main:app", " ", "other:app"),
     "interface": Example("asgi", "asgi", "rsgi", "wsgi"),
+    "mounts": Example("/api/=a:b", ("/api=a:b",), "a:b", "/=c:d"),
     "factory": Example("", True),
     "app_dir": Example("here", "here", "nowhere", "there"),
     "chdir": Example("here", None, "nowhere", "there"),

@@ -36,6 +36,10 @@ from greenuni.http import TrustedProxies
         ("umask", 18, 18),
         ("bind", ["a:1, b:2", "c:3"], ("a:1", "b:2", "c:3")),
         ("bind", ("a:1",), ("a:1",)),
+        ("mounts", [], ()),
+        ("mounts", "/api = a:b", ("/api=a:b",)),
+        ("mounts", ["/api/=a:b", "X.example/=c:d"], ("/api=a:b", "x.example/=c:d")),
+        ("mounts", {"/api": "a:b", "/": "c:d('x=1')"}, ("/api=a:b", "/=c:d('x=1')")),
         ("raw_env", [], ()),
         ("raw_env", {"A": 1}, ("A=1",)),
         ("raw_env", "A=", ("A=",)),
@@ -59,6 +63,19 @@ def test_taken(name: str, raw: object, value: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "raw", "reason"),
     [
+        (
+            "mounts",
+            "main:app",
+            "'main:app' has no application: write it as /prefix=module:attribute",
+        ),
+        ("mounts", "api=a:b", "'api' is not a mount"),
+        ("mounts", {"/api": 3}, "3 is not a target: write module:attribute"),
+        ("mounts", [3], "3 in the list is not text"),
+        (
+            "mounts",
+            ["/a=a:b", "/a/=c:d"],
+            "two applications are mounted at /a: a:b and c:d; give each",
+        ),
         ("proc_name", 3, "3 is not text"),
         ("proc_name", "", "is empty"),
         ("max_worker_rss", "1 X", "'1 X' is not a size"),

@@ -15,6 +15,7 @@ from greenuni.config import (
     check_outputs,
     render_config,
     render_given,
+    worker_interface,
 )
 from greenuni.config.declare import Scope
 from greenuni.config.tables import MOST_POOLS
@@ -336,10 +337,50 @@ def test_what_is_said_of_all_is_for_the_pools_it_means_something_to(pools: Pools
         check_applicable(site, "asgi")
 
 
-def test_a_worker_class_of_a_pool_must_fit(pools: Pools) -> None:
-    (pool,) = pools('[pools.a]\napp = "a:b"\nworker_class = "sync"')
-    with pytest.raises(ConfigError, match=r"worker class 'sync' \(greenuni.toml pools.a\)"):
-        check_applicable(pool, "asgi")
+def test_only_a_pool_itself_asks_for_a_worker_of_the_other_interface(pools: Pools) -> None:
+    asked, not_asked = pools(
+        'worker_class = "sync"\n[pools.a]\napp = "a:b"\nworker_class = "sync"\n'
+        '[pools.b]\napp = "a:b"\nmount = "/b"'
+    )
+    assert worker_interface(asked, "asgi") == "wsgi"
+    assert worker_interface(not_asked, "asgi") == "asgi"
+    assert worker_interface(not_asked, "asgi", "wsgi") == "wsgi"  # either would need an adapter
+
+
+# Several applications in one pool
+
+
+def test_a_pool_may_mount_several(pools: Pools) -> None:
+    (site,) = pools('[pools.site]\nmounts = { "/api" = "a:b", "/" = "c:d" }')
+    assert site.mounts == ("/api=a:b", "/=c:d")
+    assert site.wsgi_app is None
+    assert render_given(site) == "  mounts = /api=a:b, /=c:d (greenuni.toml pools.site)"
+
+
+@pytest.mark.parametrize(
+    ("toml", "sentence"),
+    [
+        (
+            '[pools.a]\napp = "a:b"\nmounts = ["/=a:b"]',
+            "'a:b' (greenuni.toml pools.a) is one application too many beside --mount (greenuni.toml pools",
+        ),
+        ("[pools.a]\nmounts = []", "pools.a.mounts in greenuni.toml: nothing is mounted"),
+        (
+            '[pools.a]\nmounts = ["/=a:b", "/=c:d"]',
+            "pools.a.mounts in greenuni.toml: two applications are mounted at /: a:b and c:d",
+        ),
+        (
+            'mounts = ["/=a:b"]\n[pools.a]\nmounts = ["/=c:d"]',
+            "'/=a:b' (greenuni.toml) is one application too many: there are pools, each with its own, "
+            "pools.a.app in greenuni.toml",
+        ),
+        ('mount = "/a"', "mount in greenuni.toml is for one pool: put it into pools.NAME; several"),
+    ],
+)
+def test_mounts_of_pools_that_cannot_be(toml: str, sentence: str, pools: Pools) -> None:
+    with pytest.raises(ConfigError) as refused:
+        pools(toml)
+    assert str(refused.value).startswith(sentence)
 
 
 def test_the_directory_of_a_pools_socket_is_checked(read: Read, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from greenuni.config import (
     check_applicable,
     render_config,
     render_given,
+    worker_interface,
 )
 from greenuni.config.declare import Applies
 from greenuni.errors import ConfigError
@@ -27,6 +28,11 @@ Read = Callable[..., Config]
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (
+            "a:b --mount /=c:d",
+            "'a:b' (command line APP) is one application too many beside --mount (command line --mount): "
+            "mount it, too, or leave it out",
+        ),
         ("--reload --preload", "--reload and --preload exclude each other: preloaded code stays"),
         ("--async-backend trio --loop uvloop", "--loop uvloop is a loop of asyncio"),
         ("--chdir nowhere", "--chdir (command line --chdir): '{here}/nowhere' is not a directory"),
@@ -135,12 +141,13 @@ def test_every_one_sided_setting_is_tried() -> None:
 def test_setting_of_the_other_interface_is_refused(name: str, read: Read) -> None:
     setting = SETTINGS[name]
     config = read(setting.flag, VALUES[name])
-    own, other = ("wsgi", "asgi") if setting.applies is Applies.WSGI else ("asgi", "wsgi")
+    is_of_wsgi = setting.applies in (Applies.WSGI, Applies.WSGI_WORKER)
+    own, other = ("wsgi", "asgi") if is_of_wsgi else ("asgi", "wsgi")
     check_applicable(config, own)
     with pytest.raises(ConfigError) as refused:
         check_applicable(config, other)
     assert str(refused.value) == (
-        f"{setting.flag} (command line {setting.flag}) applies to {own.upper()} applications only, "
+        f"{setting.flag} (command line {setting.flag}) applies to {setting.applies.value} only, "
         f"and this one is {other.upper()}: leave it out"
     )
 
@@ -158,19 +165,56 @@ def test_defaults_apply_to_everything_even_when_written(interface: str, read: Re
 
 
 @pytest.mark.parametrize(
-    ("worker_class", "good", "bad"),
+    ("worker_class", "interfaces", "worker"),
     [
-        ("sync", "wsgi", "asgi"),
-        ("gthread", "wsgi", "asgi2"),
-        ("asgi", "asgi", "wsgi"),
-        ("uvicorn.workers.UvicornWorker", "asgi2", "wsgi"),
+        ("auto", ["wsgi"], "wsgi"),
+        ("auto", ["wsgi", "wsgi"], "wsgi"),
+        ("auto", ["asgi"], "asgi"),
+        ("auto", ["asgi2"], "asgi"),
+        ("auto", ["wsgi", "asgi"], "asgi"),
+        ("sync", ["asgi"], "wsgi"),
+        ("gthread", ["asgi2", "wsgi"], "wsgi"),
+        ("asgi", ["wsgi"], "asgi"),
+        ("uvicorn.workers.UvicornWorker", ["wsgi"], "asgi"),
+        ("gunicorn.workers.sync.SyncWorker", ["asgi"], "wsgi"),
     ],
 )
-def test_worker_class_must_fit(worker_class: str, good: str, bad: str, read: Read) -> None:
+def test_any_application_runs_on_any_worker(
+    worker_class: str, interfaces: list[str], worker: str, read: Read
+) -> None:
     config = read("-k", worker_class)
-    check_applicable(config, good)
-    with pytest.raises(ConfigError, match="leave out -k, the worker follows the application"):
-        check_applicable(config, bad)
+    check_applicable(config, *interfaces)
+    assert worker_interface(config, *interfaces) == worker
+
+
+@pytest.mark.parametrize(
+    ("arguments", "interfaces", "refused"),
+    [
+        # a WSGI application in an asgi worker: its threads are the adapter's
+        ("-k asgi --threads 8", ["wsgi"], None),
+        ("-k asgi --loop asyncio", ["wsgi"], None),
+        ("-k asgi --spool-memory 1", ["wsgi"], "--spool-memory"),
+        ("-k asgi --lifespan on", ["wsgi"], "--lifespan"),
+        # an ASGI application in a sync worker
+        ("-k sync --threads 8", ["asgi"], None),
+        ("-k sync --spool-memory 1", ["asgi"], None),
+        ("-k sync --lifespan on --loop asyncio", ["asgi"], None),
+        # both, side by side
+        ("--threads 8 --lifespan on --loop asyncio", ["asgi", "wsgi"], None),
+        ("--spool-memory 1", ["asgi", "wsgi"], "--spool-memory"),
+        ("-k gthread --spool-memory 1 --lifespan on", ["asgi2", "wsgi"], None),
+        ("-k gthread --lifespan on", ["wsgi", "wsgi"], "--lifespan"),
+    ],
+)
+def test_what_applies_depends_on_application_and_worker(
+    arguments: str, interfaces: list[str], refused: str | None, read: Read
+) -> None:
+    config = read(*arguments.split())
+    if refused is None:
+        check_applicable(config, *interfaces)
+        return
+    with pytest.raises(ConfigError, match=f"^{refused} .* applies to .* only, and this one is "):
+        check_applicable(config, *interfaces)
 
 
 # --- what is shown ------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from greenuni.errors import AppLoadError, BootError, ConfigError
+from greenuni.errors import AppLoadError, BootError, ConfigError, NoApplicationError
 from greenuni.loader import load, parse_target, prepare_imports
 from greenuni.shell import Interface
 
@@ -208,9 +208,6 @@ def test_given_interface_decides_where_the_signature_allows_it(
             "is a function that takes no arguments: if it returns the application, add",
         ),
         ("class app: ...", "that takes no arguments: if it returns the application, add --factory"),
-        ("app = {}", "is not an application: a dict instance cannot be called"),
-        ("app = 3", "is not an application: an int instance cannot be called"),
-        ("import json as app", "is not an application: a module cannot be called"),
     ],
 )
 def test_no_application(source: str, sentence: str, project: Project) -> None:
@@ -219,6 +216,22 @@ def test_no_application(source: str, sentence: str, project: Project) -> None:
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
     assert refused.value.details == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("app = {}", "is not an application: a dict instance cannot be called"),
+        ("app = 3", "is not an application: an int instance cannot be called"),
+        ("import json as app", "is not an application: a module cannot be called"),
+    ],
+)
+def test_what_is_named_and_is_none_is_a_fault_of_the_setting(
+    source: str, sentence: str, project: Project
+) -> None:
+    with pytest.raises(NoApplicationError) as refused:
+        load(f"{project(source)}:app")
+    assert sentence in str(refused.value)
 
 
 # --- what goes wrong ----------------------------------------------------------------------------

@@ -8,45 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from greenuni.asgi.loops import choose_loop
 from greenuni.config import Config
-from greenuni.errors import BootError
-from greenuni.shell import Application, Interface
-from greenuni.worker.life import describe, load_application, with_jitter
+from greenuni.loops import choose_loop
+from greenuni.worker.life import with_jitter
 from tests.support.server import serve
-
-
-@pytest.mark.parametrize(
-    ("interface", "settings", "loop", "text"),
-    [
-        (
-            Interface.WSGI,
-            {},
-            "",
-            "site:app, which is WSGI (Flask instance), with 1 sync worker; "
-            "idle connections are kept for 75 s",
-        ),
-        (
-            Interface.WSGI,
-            {"workers": 4, "threads": 8, "keepalive": 0.5},
-            "",
-            "site:app, which is WSGI (Flask instance), with 4 gthread workers, 8 threads each; "
-            "idle connections are kept for 0.5 s",
-        ),
-        (
-            Interface.ASGI2,
-            {"workers": 2},
-            "uvloop",
-            "site:app, which is ASGI 2 (Flask instance), with 2 asgi workers on uvloop; "
-            "idle connections are kept for 75 s",
-        ),
-    ],
-)
-def test_it_says_what_is_served_and_how(
-    interface: Interface, settings: dict[str, int], loop: str, text: str
-) -> None:
-    app = Application(None, interface, "site:app", "Flask instance")
-    assert describe(app, Config(**settings), loop) == text  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -73,11 +38,6 @@ def test_each_worker_draws_its_own_number_of_requests() -> None:
 def test_without_a_limit_there_is_no_jitter() -> None:
     config = Config(max_requests_jitter=20)
     assert with_jitter(config) is config
-
-
-def test_an_application_must_be_named() -> None:
-    with pytest.raises(BootError, match="write greenuni module:attribute"):
-        load_application(Config())
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,24 @@ HEAD_LATE = "The request head did not come in time."
 BODY_LATE = "The request body did not come in time."
 
 
+class Progress:
+    """How far a stream of chunks has come, and since when it has not come further."""
+
+    __slots__ = ("_sent", "since")
+
+    def __init__(self, now: float) -> None:
+        self._sent = -1  # bytes
+        self.since = now
+
+    def __repr__(self) -> str:
+        return f"<Progress {self._sent} since {self.since}>"
+
+    def note(self, sent: int, waits_for_client: bool, now: float) -> None:
+        """What has been sent until ``now``; while the client is waited for, the clock stands."""
+        if sent != self._sent or waits_for_client:
+            self._sent, self.since = sent, now
+
+
 @dataclass(frozen=True)
 class Deadlines:
     """How long a client may keep us waiting, in seconds; infinite when switched off."""

@@ -6,13 +6,18 @@ The interface is the part of ``select.epoll`` that the loop uses, and on Linux i
 
 from __future__ import annotations
 
+import os
 import select
 import selectors
+import socket
 import sys
 from typing import Protocol
 
 READ = 1  # EPOLLIN and POLLIN are 1 everywhere
 WRITE = 4  # EPOLLOUT and POLLOUT are 4 everywhere
+
+# What poll() tells of the peer's end without anything being read; 0 where it does not.
+_PEER_CLOSED: int = getattr(select, "POLLRDHUP", 0)
 
 if sys.platform == "linux":
     # One waiting worker is woken for a connection, not all of them.
@@ -94,6 +99,27 @@ def wait_writable(fd: int, seconds: float) -> bool:
     poller = select.poll()
     poller.register(fd, WRITE)
     return bool(poller.poll(max(1, int(seconds * 1000))))
+
+
+def has_hung_up(fd: int) -> bool:
+    """Whether the peer of a socket has sent its last byte, or the connection has failed."""
+    poller = select.poll()
+    if _PEER_CLOSED:
+        poller.register(fd, _PEER_CLOSED)
+        return bool(poller.poll(0))
+    poller.register(fd, READ)
+    return bool(poller.poll(0)) and _has_ended(fd)
+
+
+def _has_ended(fd: int) -> bool:
+    """The same, where only reading tells: unread bytes hide the end that is behind them."""
+    with socket.socket(fileno=os.dup(fd)) as peer:
+        try:
+            return not peer.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
 
 def wait_readable(fd: int) -> None:

@@ -1,2 +1,3 @@
 cdef class Pulse:
     cdef public bint in_app
+    cdef public object on_beat

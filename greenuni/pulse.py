@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class Pulse:
     """Lets a watching thread beat while the main thread is inside the application.
@@ -12,10 +14,15 @@ class Pulse:
     its own, so ``in_app`` stays true there.
     """
 
-    __slots__ = ("in_app",)
+    __slots__ = ("in_app", "on_beat")
 
     def __init__(self) -> None:
         self.in_app = False
+        self.on_beat: Callable[[], None] = _nothing  # called by the watcher, while it beats
 
     def __repr__(self) -> str:
         return f"<Pulse{' in the application' * self.in_app}>"
+
+
+def _nothing() -> None:
+    """The shell has nothing to look at."""

@@ -14,6 +14,7 @@ from math import inf
 from greenuni.asgi.call import Call
 from greenuni.asgi.service import Service
 from greenuni.config import Config
+from greenuni.deadlines import Progress
 
 
 class Overseer:
@@ -46,7 +47,7 @@ class Overseer:
             elif call.is_streaming:
                 progress = self._streams.get(call) or Progress(now)
                 streams[call] = progress
-                progress.note(call, now)
+                progress.note(call.sent_bytes, call.channel.write_paused, now)
                 if now >= progress.since + self._idle_timeout:
                     self._expire(call, now, "stream-idle-timeout")
         self._streams = streams
@@ -54,22 +55,3 @@ class Overseer:
     def _expire(self, call: Call, now: float, setting: str) -> None:
         self._log.warning("Cancelled, as its time is over (%s): %s", setting, call.describe(now))
         call.expire()
-
-
-class Progress:
-    """How far one stream has come, and since when it has not come further."""
-
-    __slots__ = ("_sent", "since")
-
-    def __init__(self, now: float) -> None:
-        self._sent = -1  # bytes of the body
-        self.since = now
-
-    def __repr__(self) -> str:
-        return f"<Progress {self._sent} since {self.since}>"
-
-    def note(self, call: Call, now: float) -> None:
-        """What the application has sent until ``now``."""
-        sent = call.sent_bytes
-        if sent != self._sent or call.channel.write_paused:
-            self._sent, self.since = sent, now

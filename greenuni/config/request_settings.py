@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from greenuni.config.declare import setting
+from greenuni.config.declare import Applies, setting
 from greenuni.config.kinds import DisconnectRules, Seconds
 
 
@@ -35,4 +35,5 @@ class RequestSettings:
         help="what becomes of a request whose client has gone: event tells the application and leaves the "
         "rest to it; cancel, or cancel:SECONDS, ends it after that time. With a path in front, such as "
         "/chat=cancel:2, it is for that path and those below; the longest path decides",
+        applies=Applies.ASGI,
     )

@@ -74,6 +74,7 @@ class Watcher:
             now = time.monotonic()
             if self.pulse.in_app and now < self._vouches_until:
                 self._slot.beat()
+                self.pulse.on_beat()
             for duty in self.duties:
                 duty(now)
         self._on_orphaned()

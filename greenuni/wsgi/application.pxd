@@ -3,6 +3,7 @@ cimport cython
 from greenuni.clock cimport Clock
 from greenuni.http.request cimport Request
 from greenuni.http.responder cimport Responder
+from greenuni.wsgi.control cimport RequestControl
 from greenuni.wsgi.output cimport Output
 
 cdef class Gateway:
@@ -10,6 +11,7 @@ cdef class Gateway:
     cdef readonly object log
     cdef readonly bint sendfile
     cdef public bint closes
+    cdef public bint is_leaving
     cdef readonly bint is_timed
     cdef public Clock clock
 
@@ -22,8 +24,11 @@ cdef class Call:
     cdef readonly Responder responder
     cdef readonly Output output
     cdef readonly object outcome
+    cdef readonly RequestControl control
     cdef readonly double seconds
     cpdef run(self)
+    cdef _drop(self)
+    cdef _complete(self)
     @cython.locals(gateway=Gateway, began=double)
     cdef _respond(self)
     cdef _send_list(self, list chunks)

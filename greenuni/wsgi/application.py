@@ -22,6 +22,7 @@ from greenuni.errors import LocalProtocolError
 from greenuni.http import ResponderState, error_content
 from greenuni.http.request import Request
 from greenuni.http.responder import Responder
+from greenuni.wsgi.control import RequestControl
 from greenuni.wsgi.environ import Environ
 from greenuni.wsgi.output import ClientDisconnected, Output
 from greenuni.wsgi.sendfile import FileWrapper, maybe_span
@@ -48,17 +49,18 @@ class Outcome(enum.Enum):
     COMPLETE = "complete"  # the whole response was written, or is kept for the loop to write
     ABORTED = "aborted"  # it broke off after its head had left; the client must notice
     DISCONNECTED = "disconnected"  # the client is gone
+    TIMED_OUT = "timed out"  # it took too long; what it still does is of no use to anybody
 
 
 # Bound once: before Python 3.12, finding a member through its class is a call.
-UNFINISHED, COMPLETE, ABORTED, DISCONNECTED = Outcome
+UNFINISHED, COMPLETE, ABORTED, DISCONNECTED, TIMED_OUT = Outcome
 PENDING = ResponderState.PENDING
 
 
 class Gateway:
     """What all calls of a worker share."""
 
-    __slots__ = ("app", "clock", "closes", "is_timed", "log", "sendfile")
+    __slots__ = ("app", "clock", "closes", "is_leaving", "is_timed", "log", "sendfile")
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class Gateway:
         self.log = log
         self.sendfile = sendfile
         self.closes = closes  # responses say Connection: close; true from the start of a drain
+        self.is_leaving = False  # the worker is about to end
         self.is_timed = is_timed  # somebody wants to know how long calls take
         self.clock = Clock()
 
@@ -85,6 +88,7 @@ class Call:
     __slots__ = (
         "_gateway",
         "client",
+        "control",
         "environ",
         "outcome",
         "output",
@@ -107,6 +111,7 @@ class Call:
         self.client: str = environ["REMOTE_ADDR"]  # before the application can change it
         self.responder = responder
         self.output = output
+        self.control = environ["greenuni.request"] = RequestControl(output.fd, gateway)
         self.outcome = UNFINISHED
         self.seconds = 0.0  # that the application took, if calls are timed
 
@@ -119,17 +124,37 @@ class Call:
         request = self.request
         return (request.method + b" " + request.raw_path).decode("latin-1")
 
+    def give_up(self) -> bool:
+        """It has taken too long; False if it is over. In any thread: whoever has it learns of it."""
+        if self.outcome is not UNFINISHED:
+            return False
+        self.outcome = TIMED_OUT
+        return True
+
     def run(self) -> None:
         """Call the application and hand its response over. Raises QuickStop and nothing else."""
+        if self.control.is_unwanted or self.outcome is not UNFINISHED:
+            self._drop()
+            return
         try:
             self._respond()
         except ClientDisconnected:
-            self.outcome = DISCONNECTED
+            self._drop()
         except QuickStop:
             self.outcome = ABORTED
             raise
         except BaseException as error:  # noqa: BLE001 - SystemExit of one request is not the server's
             self._fail(error)
+
+    def _drop(self) -> None:
+        """Its client did not wait until it was its turn, or was told to go."""
+        if self.outcome is UNFINISHED:
+            self.outcome = DISCONNECTED
+
+    def _complete(self) -> None:
+        """All of it has been handed over; too late if the call has been given up meanwhile."""
+        if self.outcome is UNFINISHED:
+            self.outcome = COMPLETE
 
     def _respond(self) -> None:
         gateway = self._gateway
@@ -189,7 +214,7 @@ class Call:
             self._send(chunks[0], False)
         else:
             self._send_chunks(chunks)
-        self.outcome = COMPLETE
+        self._complete()
 
     def _send_result(self, result: Any) -> None:
         if type(result) is tuple:
@@ -199,12 +224,14 @@ class Call:
             raise LocalProtocolError("the application returned None instead of an iterable")
         if not isinstance(result, FileWrapper) or not self._send_file(result):
             self._send_chunks(result)
-        self.outcome = COMPLETE
+        self._complete()
 
     def _send_chunks(self, chunks: Iterable[bytes]) -> None:
         """Chunk by chunk, as they come; no further than the response wants."""
         responder = self.responder
         for chunk in chunks:
+            if self.control.is_unwanted:
+                raise ClientDisconnected("the client has gone")
             # The head must not leave before there is something to send with it (PEP 3333).
             if chunk:
                 self._send(chunk, True)
@@ -250,13 +277,13 @@ class Call:
 
     def _write(self, parts: list[bytes]) -> None:
         # Some bytes were lost when it was noticed, so it must not be forgotten, even if the
-        # application caught the exception.
-        if self.outcome is DISCONNECTED:
+        # application caught the exception. Nothing may follow what the overseer has answered, either.
+        if self.outcome is not UNFINISHED:
             raise ClientDisconnected("the client has gone")
         try:
             self.output.write(parts)
         except ClientDisconnected:
-            self.outcome = DISCONNECTED
+            self._drop()
             raise
 
     # When it fails
@@ -279,7 +306,7 @@ class Call:
             self._write(responder.send(page, False))
         except ClientDisconnected:
             return
-        self.outcome = COMPLETE
+        self._complete()
 
 
 def _join_small(chunks: list[bytes]) -> list[bytes]:

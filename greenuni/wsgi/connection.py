@@ -20,7 +20,7 @@ from greenuni.http.request import Request
 from greenuni.http.responder import Responder
 from greenuni.poller import READ, WRITE
 from greenuni.transfer import maybe_receive
-from greenuni.wsgi.application import COMPLETE, DISCONNECTED, Call
+from greenuni.wsgi.application import COMPLETE, DISCONNECTED, TIMED_OUT, Call
 from greenuni.wsgi.body import SpoolError
 from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.job import Job
@@ -267,7 +267,9 @@ class Connection(Job):
         assert self.call is not None
         if self._reader is not None:
             self._close_reader()
-        if self.call.outcome is DISCONNECTED:
+        outcome = self.call.outcome
+        if outcome is DISCONNECTED or outcome is TIMED_OUT:
+            self._services.settle()
             self.close()
         elif self._output.pending:
             self._begin_flush()
@@ -341,8 +343,10 @@ class Connection(Job):
     def _end_call(self) -> None:
         """The call is over, if there was one; log it, once."""
         call, self.call = self.call, None
-        if call is not None and self._services.access is not None:
-            self._services.log_access(call, self._started)
+        if call is not None:
+            call.control.end()
+            if self._services.access is not None:
+                self._services.log_access(call, self._started)
 
     def _break_off(self, call: Call) -> None:
         """The response is not whole, and the client must notice."""

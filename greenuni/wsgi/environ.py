@@ -150,6 +150,7 @@ def _template(config: Config, sockname: SocketName, errors: TextIOBase, root_pat
         "wsgi.input_terminated": True,
         "wsgi.file_wrapper": FileWrapper,
         # Those of a request.
+        "greenuni.request": None,  # until there is a call
         "REQUEST_METHOD": "GET",
         "RAW_URI": "/",
         "REQUEST_URI": "/",

@@ -3,7 +3,7 @@ cimport cython
 from greenuni.transfer cimport send
 
 cdef class Output:
-    cdef int _fd
+    cdef readonly int fd
     cdef object _limits
     cdef object _disk
     cdef bytearray _memory

@@ -94,18 +94,18 @@ class Output:
 
     __slots__ = (
         "_disk",
-        "_fd",
         "_file",
         "_limits",
         "_memory",
         "_region",
         "_waited",
+        "fd",
         "pending",
         "taken",
     )
 
     def __init__(self, fd: int, limits: OutputLimits, disk: OutputDisk) -> None:
-        self._fd = fd
+        self.fd = fd
         self._limits = limits
         self._disk = disk
         self._memory = bytearray()
@@ -192,7 +192,7 @@ class Output:
     def _write_gathered(self, parts: list[bytes]) -> None:
         """Send in one call; keep what the socket did not take."""
         try:
-            sent = os.writev(self._fd, parts)
+            sent = os.writev(self.fd, parts)
         except BlockingIOError:
             sent = 0
         except OSError as error:
@@ -206,7 +206,7 @@ class Output:
     def _send(self, data: Bytes) -> int:
         """How many bytes the socket took."""
         try:
-            sent = send(self._fd, data)
+            sent = send(self.fd, data)
         except ConnectionError as error:
             raise ClientDisconnected(str(error)) from error
         self.taken += sent
@@ -215,7 +215,7 @@ class Output:
     def _send_region(self, region: FileRegion) -> int:
         if region.can_sendfile:
             try:
-                sent = os.sendfile(self._fd, region.fd, region.offset, region.step)
+                sent = os.sendfile(self.fd, region.fd, region.offset, region.step)
             except BlockingIOError:
                 return 0
             except OSError as error:
@@ -252,13 +252,13 @@ class Output:
         if credit < 0.001:  # the resolution of poll()
             return False
         started = time.monotonic()
-        is_writable = wait_writable(self._fd, credit)
+        is_writable = wait_writable(self.fd, credit)
         self._waited += time.monotonic() - started
         return is_writable
 
     def _wait_for_reader(self) -> None:
         timeout = self._limits.send_timeout
-        while not wait_writable(self._fd, timeout or 60.0):
+        while not wait_writable(self.fd, timeout or 60.0):
             if timeout:
                 raise ClientDisconnected(f"the client has taken nothing for {timeout:g} s")
 

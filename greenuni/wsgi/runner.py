@@ -33,15 +33,19 @@ class Runner:
     @property
     def running(self) -> int:
         """How many jobs it has."""
-        return len(self.in_flight())
+        return len(self.calls())
 
     def submit(self, job: Job) -> None:
         """Run the ``call`` of ``job`` some time, then let it resume."""
         raise NotImplementedError
 
+    def calls(self) -> list[tuple[Call, float]]:
+        """The calls that it has and when they began, by ``time.monotonic()``; in any thread."""
+        raise NotImplementedError
+
     def in_flight(self) -> list[str]:
         """For a dump of this worker, from whatever thread or signal handler makes it."""
-        raise NotImplementedError
+        return [describe(call, since) for call, since in self.calls()]
 
     def stop(self) -> None:
         """Let idle threads end. Busy ones are daemons, and end with their job or the process."""
@@ -77,10 +81,13 @@ class InlineRunner(Runner):
         return 0 if self._call is None else 1
 
     def submit(self, job: Job) -> None:
-        call = self._call = job.call
+        call = job.call
         assert call is not None
         request = call.request
-        self._since = monotonic()
+        self._since = (
+            monotonic()
+        )  # before the call: who asks from another thread looks at that first
+        self._call = call
         self._begin(request.method, request.raw_path, 1, self._since)
         try:
             self._pulse.in_app = True
@@ -93,9 +100,9 @@ class InlineRunner(Runner):
             self._ended(0)
         job.resume()
 
-    def in_flight(self) -> list[str]:
+    def calls(self) -> list[tuple[Call, float]]:
         call = self._call
-        return [] if call is None else [describe(call, self._since)]
+        return [] if call is None else [(call, self._since)]
 
 
 def describe(call: Call, since: float) -> str:

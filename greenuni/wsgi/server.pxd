@@ -13,6 +13,7 @@ cdef class Server:
     cdef object _threads
     cdef Runner _runner
     cdef readonly Services _services
+    cdef readonly object _overseer
     cdef readonly list _acceptors
     cdef Py_ssize_t _room
     cdef Py_ssize_t _callers

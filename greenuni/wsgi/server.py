@@ -20,6 +20,7 @@ from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.errorstream import ErrorStream
 from greenuni.wsgi.job import Job
 from greenuni.wsgi.loop import Loop
+from greenuni.wsgi.overseer import Overseer
 from greenuni.wsgi.population import Population
 from greenuni.wsgi.runner import InlineRunner
 from greenuni.wsgi.services import Services
@@ -63,6 +64,10 @@ class Server:
         )
         self._runner = self._threads or InlineRunner(seat)  # no hand-over is cheaper than any
         self._services = self._new_services()
+        self._overseer = Overseer(seat, self._runner.calls, self._services.gateway.clock)
+        self._services.settle = self._overseer.settle
+        if self._threads is None:
+            seat.pulse.on_beat = self._overseer.check
         self._acceptors = self._new_acceptors()
 
     def _new_services(self) -> Services:
@@ -140,6 +145,7 @@ class Server:
         if order is Order.DRAIN:
             # At once, for a request that runs inside the loop: its response can still say so.
             self._services.gateway.closes = True
+            self._services.gateway.is_leaving = True
         self._loop.interrupt()
 
     def _on_signal(self, order: Order) -> None:
@@ -211,6 +217,8 @@ class Server:
         self._seat.slot.beat()
         self._obey()  # a signal handler may have run just after the loop was woken for it
         self._connections.check_deadlines()
+        if self._threads is not None:
+            self._overseer.check()
         if self._drain is not None:
             self._drain_further(self._drain)
             return
@@ -234,6 +242,7 @@ class Server:
                     len(self._connections),
                     self._runner.running,
                 )
+                self._overseer.log_stacks()
             self._loop.stop()
         elif now >= drain.idle_until:
             self._connections.expire_waiting()

@@ -10,6 +10,7 @@ cdef class Services:
     cdef readonly object access
     cdef readonly Runner runner
     cdef readonly object closed
+    cdef public object settle
     cdef readonly object deadlines
     cdef readonly double idle_seconds
     cdef readonly object output_limits

@@ -12,7 +12,7 @@ from greenuni.http import Limits
 from greenuni.http.connection import Connection as Wire
 from greenuni.http.engine import choose_engine
 from greenuni.observe import AccessLog, Exchange
-from greenuni.wsgi.application import Call, Gateway
+from greenuni.wsgi.application import TIMED_OUT, Call, Gateway
 from greenuni.wsgi.loop import Loop
 from greenuni.wsgi.output import OutputDisk, OutputLimits
 from greenuni.wsgi.reader import RequestReader
@@ -37,6 +37,7 @@ class Services:
         self.access = access
         self.runner = runner
         self.closed = closed
+        self.settle: Callable[[], None]  # before a connection is closed whose call was given up
         self.deadlines = Deadlines.of(config)
         self.idle_seconds = self.deadlines.idle
         self.output_limits = OutputLimits(
@@ -62,7 +63,9 @@ class Services:
     def log_access(self, call: Call, began: float) -> None:
         """One line for an exchange that is over and began at this ``time.monotonic()``."""
         request, responder = call.request, call.responder
-        if self.access is None or not responder.status:
+        is_late = call.outcome is TIMED_OUT and not responder.head_sent
+        status = 504 if is_late else responder.status
+        if self.access is None or not status:
             return
         self.access.write(
             Exchange(
@@ -71,7 +74,7 @@ class Services:
                 target=request.target,
                 http_version=request.http_version,
                 headers=request.headers,
-                status=responder.status,
+                status=status,
                 response_headers=responder.headers,
                 body_bytes=responder.body_bytes,
                 seconds=time.monotonic() - began,

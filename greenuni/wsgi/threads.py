@@ -30,9 +30,10 @@ import time
 
 from greenuni.poller import wait_readable
 from greenuni.shell import Seat
+from greenuni.wsgi.application import Call
 from greenuni.wsgi.job import Job
 from greenuni.wsgi.loop import Loop
-from greenuni.wsgi.runner import Runner, describe
+from greenuni.wsgi.runner import Runner
 from greenuni.wsgi.wakeup import Mailbox, Wakeup
 
 PATIENCE = 0.002  # seconds; a call that lasts for it or twice of it loses the loop
@@ -106,9 +107,9 @@ class ThreadRunner(Runner):
     def running(self) -> int:
         return len(self._running)
 
-    def in_flight(self) -> list[str]:
+    def calls(self) -> list[tuple[Call, float]]:
         return [
-            describe(call, since)
+            (call, since)
             for job, since in list(self._running.items())
             if (call := job.call) is not None
         ]

@@ -50,6 +50,7 @@ def test_a_plain_request() -> None:
     assert environ.pop("SERVER_SOFTWARE").startswith("greenuni/")
     assert environ == {
         "REQUEST_METHOD": "GET",
+        "greenuni.request": None,
         "SCRIPT_NAME": "",
         "PATH_INFO": "/a b/\xe9",
         "QUERY_STRING": "q=%20",

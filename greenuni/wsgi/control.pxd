@@ -1,0 +1,11 @@
+cimport cython
+
+
+@cython.final
+@cython.freelist(16)
+cdef class RequestControl:
+    cdef int _fd
+    cdef object _gateway
+    cdef readonly double extended_until
+    cdef readonly bint is_unwanted
+    cpdef end(self)

@@ -118,6 +118,14 @@ class Request:
         """
         return self.fields.pairs()
 
+    @property
+    def host(self) -> bytes:
+        """The value of ``host`` in ``headers``, empty when there is none."""
+        for name, value in self.headers:
+            if name == b"host":
+                return value
+        return b""
+
     def add_variables(self, environ: dict[str, Any], names: Mapping[bytes, str]) -> None:
         """Put the fields into a WSGI environ, values as latin-1 text (PEP 3333).
 

@@ -11,8 +11,8 @@ from greenuni.wsgi.output cimport Output
 from greenuni.wsgi.services cimport Services
 from greenuni.transfer cimport maybe_receive
 
-cdef int _IDLE, _HEAD, _BODY, _QUEUED, _RUNNING, _FLUSHING, _LINGERING, _CLOSED
-cdef int[8] _FOLLOWING
+cdef int _IDLE, _HEAD, _BODY, _QUEUED, _RUNNING, _FLUSHING, _LINGERING, _LEAVING, _CLOSED
+cdef int[9] _FOLLOWING
 
 @cython.final
 cdef class Connection(Job):
@@ -26,14 +26,20 @@ cdef class Connection(Job):
     cdef double _started
     cdef long long _body_seen
     cdef long long _lingered
+    cdef public int hops
     cdef readonly int state
     cdef readonly double deadline
     cdef _enter(self, int state)
+    cpdef arrive(self, bytes unread, int hops)
+    cpdef depart(self)
     cpdef expire(self)
+    cdef bint _is_owed_an_answer(self) except -1
     cpdef park(self)
-    @cython.locals(wire=Wire, request=Request, content=bytes)
     cdef _receive(self)
+    @cython.locals(services=Services, wire=Wire, request=Request, content=bytes)
+    cdef _take(self, bytes data)
     cdef _read(self)
+    cdef _route(self, reader)
     cdef _wait_for_head(self)
     cdef _wait_for_body(self, reader)
     cdef _watch_input(self)
@@ -49,7 +55,7 @@ cdef class Connection(Job):
     @cython.locals(call=Call)
     cdef _end_call(self)
     cdef _break_off(self, Call call)
-    cdef _refuse(self, int status, detail)
+    cpdef refuse(self, int status, detail)
     cdef _linger(self)
     cdef _discard(self)
     cdef _reset(self)

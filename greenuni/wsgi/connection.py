@@ -7,18 +7,19 @@ it stops watching a descriptor that is ready without anybody to read it.
 
 from __future__ import annotations
 
-import enum
 from io import BytesIO
 from time import monotonic
 from typing import IO
 
 from greenuni.deadlines import BODY_LATE, HEAD_LATE
 from greenuni.errors import RemoteProtocolError
-from greenuni.http import DONE
+from greenuni.handoff import UNREAD_LIMIT
+from greenuni.http import DONE, IDLE
 from greenuni.http.connection import Connection as Wire
 from greenuni.http.request import Request
 from greenuni.http.responder import Responder
 from greenuni.poller import READ, WRITE
+from greenuni.shell import HEAD_TOO_LARGE, POOL_IS_BUSY
 from greenuni.transfer import maybe_receive
 from greenuni.wsgi.application import COMPLETE, DISCONNECTED, TIMED_OUT, Call
 from greenuni.wsgi.body import SpoolError
@@ -26,56 +27,24 @@ from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.job import Job
 from greenuni.wsgi.link import Link
 from greenuni.wsgi.output import Output, SourceTruncated
-from greenuni.wsgi.reader import BODY_MISSING, CLIENT_GONE, WHOLE, RequestReader
+from greenuni.wsgi.reader import BODY_MISSING, CLIENT_GONE, HEAD_WHOLE, WHOLE, RequestReader
 from greenuni.wsgi.services import Services
+from greenuni.wsgi.states import FOLLOWING, State
 
 LINGER_SECONDS = 2.0
 LINGER_LIMIT = 256 * 1024  # bytes thrown away while lingering
 
 
-class State(enum.IntEnum):
-    """Where a connection is."""
-
-    IDLE = 0  # nothing of a request is there, or it came whole and has just been read
-    HEAD = 1  # something of a head is there
-    BODY = 2  # the head is there and the body is not
-    QUEUED = 3  # a whole request waits for a thread
-    RUNNING = 4  # the application has it
-    FLUSHING = 5  # the client takes the rest of a response
-    LINGERING = 6  # the client may read what we said; what it sends is thrown away
-    CLOSED = 7
-
-
 # What a connection has is the plain number: what is compiled compares it in C.
-_IDLE, _HEAD, _BODY, _QUEUED, _RUNNING, _FLUSHING, _LINGERING, _CLOSED = map(int, State)
-
-TRANSITIONS: dict[State, tuple[State, ...]] = {
-    State.IDLE: (
-        State.HEAD,
-        State.BODY,
-        State.QUEUED,
-        State.FLUSHING,
-        State.LINGERING,
-        State.CLOSED,
-    ),
-    State.HEAD: (State.BODY, State.QUEUED, State.FLUSHING, State.LINGERING, State.CLOSED),
-    State.BODY: (State.QUEUED, State.FLUSHING, State.LINGERING, State.CLOSED),
-    State.QUEUED: (State.RUNNING, State.CLOSED),
-    State.RUNNING: (State.FLUSHING, State.IDLE, State.HEAD, State.LINGERING, State.CLOSED),
-    State.FLUSHING: (State.IDLE, State.HEAD, State.LINGERING, State.CLOSED),
-    State.LINGERING: (State.CLOSED,),
-    State.CLOSED: (),
-}
-# The same, one bit for each state that may follow.
-_FOLLOWING = tuple(sum(1 << state for state in TRANSITIONS[before]) for before in State)
-AWAY = (_QUEUED, _RUNNING)
+_IDLE, _HEAD, _BODY, _QUEUED, _RUNNING, _FLUSHING, _LINGERING, _LEAVING, _CLOSED = map(int, State)
+_FOLLOWING = FOLLOWING
 
 
 class Connection(Job):
     """One accepted socket and what is going on over it.
 
     Most requests come whole by one read, and their responses leave whole by one write. They meet
-    ``on_event``, ``_receive``, ``_dispatch``, ``run``, ``resume``, ``_finish`` and nothing else.
+    ``on_event``, ``_receive``, ``_take``, ``_dispatch``, ``run``, ``resume``, ``_finish`` and nothing else.
     """
 
     __slots__ = (
@@ -90,6 +59,7 @@ class Connection(Job):
         "_started",
         "_wire",
         "deadline",
+        "hops",
         "state",
     )
 
@@ -112,6 +82,7 @@ class Connection(Job):
         self._body_seen = 0  # bytes of the body that its deadline takes into account
         self._lingered = 0  # bytes thrown away
         self.call: Call | None = None
+        self.hops = 0  # pools that have sent the request in hand on
         self.state = _IDLE
         self.deadline = shared.loop.now + shared.deadlines.head  # by the loop's clock
 
@@ -127,6 +98,31 @@ class Connection(Job):
         if not _FOLLOWING[self.state] & 1 << state:
             raise RuntimeError(f"{self!r} cannot become {State(state).name}")
         self.state = state
+
+    @property
+    def unread(self) -> bytes:
+        """What was read of a request whose head is not whole, or has just become so."""
+        return b"" if self._wire is None else self._wire.unread
+
+    # From worker to worker
+
+    def arrive(self, unread: bytes, hops: int) -> None:
+        """Go on where another worker was, as if ``unread`` had been read here."""
+        services = self._services
+        self.hops = hops
+        if unread:
+            self._started = monotonic()
+            self._take(unread)
+        else:
+            self.deadline = services.loop.now + services.idle_seconds
+            self._receive()
+
+    def depart(self) -> None:
+        """Wait for room in a queue; ``close`` follows when it has been sent."""
+        self._enter(_LEAVING)
+        self._close_reader()
+        self._link.watch(0)
+        self.deadline = self._services.loop.now + self._services.deadlines.head
 
     # Called by the loop
 
@@ -145,7 +141,7 @@ class Connection(Job):
             self._discard()
         elif state in (_QUEUED, _RUNNING):
             self._link.watch(0)  # whatever it is, it has to wait
-        elif state != _CLOSED:
+        elif state < _LEAVING:
             if mask & WRITE:
                 self._output.flush()  # the rest of a 100 Continue
             if mask:
@@ -156,11 +152,18 @@ class Connection(Job):
     def expire(self) -> None:
         """The deadline has passed."""
         if self.state in (_HEAD, _BODY):
-            self._refuse(408, HEAD_LATE if self.state == _HEAD else BODY_LATE)
+            self.refuse(408, HEAD_LATE if self.state == _HEAD else BODY_LATE)
         elif self.state == _FLUSHING:
             self._reset()
+        elif self.state == _LEAVING and self._is_owed_an_answer():
+            self.refuse(POOL_IS_BUSY.status, POOL_IS_BUSY.detail)
         else:
             self.close()
+
+    def _is_owed_an_answer(self) -> bool:
+        """Whether anything of a request has come."""
+        wire = self._wire
+        return wire is not None and (wire.their_state is not IDLE or wire.has_more)
 
     def park(self) -> None:
         """Let go of what the next request will make anew."""
@@ -189,13 +192,17 @@ class Connection(Job):
                 return
             if self._services.access is not None:
                 self._started = monotonic()
+        self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        services = self._services
         wire = self._wire
         if wire is None:
-            wire = self._wire = self._services.new_wire()
+            wire = self._wire = services.new_wire()
         request = wire.take(data)
         if request is None:
             self._read()
-        else:
+        elif not services.is_choosy or services.keeps(self, request, data):
             content = request.body or b""
             self._dispatch(request, BytesIO(content) if content else BytesIO(), len(content))
 
@@ -208,10 +215,10 @@ class Connection(Job):
         try:
             progress = reader.read()
         except RemoteProtocolError as error:
-            self._refuse(error.status, str(error))
+            self.refuse(error.status, str(error))
         except SpoolError as error:
             self._services.log.error("%s", error)
-            self._refuse(507, "The server has no room for the request body.")
+            self.refuse(507, "The server has no room for the request body.")
         else:
             if progress is WHOLE:
                 assert reader.request is not None
@@ -219,12 +226,25 @@ class Connection(Job):
                 self._dispatch(reader.request, reader.input, reader.body_size)
             elif progress is CLIENT_GONE:
                 self.close()
+            elif progress is HEAD_WHOLE:
+                self._route(reader)
+            elif progress is BODY_MISSING:
+                self._wait_for_body(reader)
+                self._watch_input()
+            elif self._services.routes and len(self.unread) > UNREAD_LIMIT // 2:
+                self.refuse(
+                    HEAD_TOO_LARGE.status, HEAD_TOO_LARGE.detail
+                )  # with a read more it cannot travel
             else:
-                if progress is BODY_MISSING:
-                    self._wait_for_body(reader)
-                elif self.state == _IDLE:
+                if self.state == _IDLE:
                     self._wait_for_head()
                 self._watch_input()
+
+    def _route(self, reader: RequestReader) -> None:
+        """The head is there; go on with the body unless another worker is to."""
+        assert reader.request is not None
+        if self._services.keeps(self, reader.request, self.unread):
+            self._read()
 
     def _wait_for_head(self) -> None:
         self._enter(_HEAD)
@@ -355,7 +375,7 @@ class Connection(Job):
         else:
             self.close()
 
-    def _refuse(self, status: int, detail: str) -> None:
+    def refuse(self, status: int, detail: str) -> None:
         """Answer what cannot be served, and end the connection."""
         services = self._services
         services.log.info(

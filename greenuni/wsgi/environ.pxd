@@ -10,6 +10,7 @@ cdef class Peer:
 cdef class EnvironFactory:
     cdef readonly object _names
     cdef object _proxies
+    cdef list _prefixes
     cdef str _root_path
     cdef dict _template
     cdef dict _trusted

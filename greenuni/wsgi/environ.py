@@ -11,8 +11,8 @@ Choices that PEP 3333 leaves to the server:
 - The body is whole before the application is called. So a chunked one has lost its coding: there is
   CONTENT_LENGTH with its size and no HTTP_TRANSFER_ENCODING (RFC 9112 7.1.3), which is what frameworks
   that stop at CONTENT_LENGTH need. ``wsgi.input_terminated`` is true for those that read to the end.
-- SCRIPT_NAME is ``root_path``. PATH_INFO is the path below it, or the whole path where a proxy in
-  front has removed the prefix already.
+- SCRIPT_NAME is ``root_path`` and then where the application's pool is mounted. PATH_INFO is the path below
+  that, also where a proxy in front has removed ``root_path`` already.
 """
 
 from __future__ import annotations
@@ -50,10 +50,14 @@ class Peer:
 class EnvironFactory:
     """Makes the environs of all requests that come in by one listener."""
 
-    __slots__ = ("_names", "_proxies", "_root_path", "_template", "_trusted")
+    __slots__ = ("_names", "_prefixes", "_proxies", "_root_path", "_template", "_trusted")
 
-    def __init__(self, config: Config, sockname: SocketName, errors: TextIOBase) -> None:
-        self._root_path = _root_path(config)
+    def __init__(
+        self, config: Config, sockname: SocketName, errors: TextIOBase, prefix: str = ""
+    ) -> None:
+        """``prefix`` is what every path begins with: octets of UTF-8 as latin-1 characters."""
+        self._prefixes = [part for part in (_root_path(config), prefix) if part]
+        self._root_path = "".join(self._prefixes)
         self._proxies = TrustedProxies(config.forwarded_allow_ips)
         self._trusted: dict[str | None, bool] = {}  # by address
         self._names = VariableNames()
@@ -118,10 +122,10 @@ class EnvironFactory:
             environ["QUERY_STRING"] = query.decode("latin-1")
 
     def _below(self, text: str) -> str:
-        """The path below ``root_path``."""
-        root = self._root_path
-        if root and text.startswith(root) and text[len(root) : len(root) + 1] in ("", "/"):
-            return text[len(root) :]
+        """The path below ``root_path``, and below the mount."""
+        for prefix in self._prefixes:
+            if text.startswith(prefix) and text[len(prefix) : len(prefix) + 1] in ("", "/"):
+                text = text[len(prefix) :]
         # OPTIONS * asks about the server as a whole, which has no path.
         return "" if text == "*" else text
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from greenuni.wsgi.connection import AWAY, Connection, State
+from greenuni.wsgi.connection import Connection
 from greenuni.wsgi.loop import Loop
+from greenuni.wsgi.states import AWAY, WAITING, State
 
 EVICTED_SHARE = 100  # when full, one in so many connections makes room, at every tick
 
@@ -49,11 +50,14 @@ class Population:
         for connection in idle[: 1 + len(self) // EVICTED_SHARE]:
             connection.close()
 
+    def waiting(self) -> list[Connection]:
+        """Those that we have nothing whole of, not even a request head."""
+        return [connection for connection in self._connections if connection.state in WAITING]
+
     def expire_waiting(self) -> None:
-        """Expire those that we have nothing whole of, not even a request head."""
-        for connection in list(self._connections):
-            if connection.state in (State.IDLE, State.HEAD):
-                self._expire(connection)
+        """Wait for them no longer."""
+        for connection in self.waiting():
+            self._expire(connection)
 
     def _expire(self, connection: Connection) -> None:
         try:

@@ -20,13 +20,14 @@ class Progress(enum.Enum):
     """How far a request has come."""
 
     HEAD_MISSING = "head missing"  # or some of it
+    HEAD_WHOLE = "head whole"  # told by a reader that pauses there
     BODY_MISSING = "body missing"  # or some of it
     WHOLE = "whole"
     CLIENT_GONE = "client gone"  # before it began a request
 
 
 # Bound once: before Python 3.12, finding a member through its class is a call.
-HEAD_MISSING, BODY_MISSING, WHOLE, CLIENT_GONE = Progress
+HEAD_MISSING, HEAD_WHOLE, BODY_MISSING, WHOLE, CLIENT_GONE = Progress
 
 
 class RequestReader:
@@ -35,13 +36,17 @@ class RequestReader:
     ``request`` is there once its head is, ``input`` is the body once that is whole.
     """
 
-    __slots__ = ("_body", "_directory", "_memory_limit", "input", "request", "wire")
+    __slots__ = ("_body", "_directory", "_memory_limit", "_pauses", "input", "request", "wire")
 
-    def __init__(self, wire: Connection, memory_limit: int, directory: str | None) -> None:
+    def __init__(
+        self, wire: Connection, memory_limit: int, directory: str | None, pauses: bool = False
+    ) -> None:
+        """``pauses`` if nothing of a body is to be read before somebody has seen the head."""
         self.wire = wire
         self.request: Request | None = None
         self._memory_limit = memory_limit
         self._directory = directory
+        self._pauses = pauses
         self._body: RequestBody | None = None
         self.input: IO[bytes] | None = None
 
@@ -62,6 +67,8 @@ class RequestReader:
                 self.request = event
                 if event.has_body:
                     self._body = RequestBody(self._memory_limit, self._directory)
+                if self._pauses:
+                    return HEAD_WHOLE
             elif type(event) is EndOfMessage:
                 self.input = io.BytesIO() if self._body is None else self._body.open()
                 return WHOLE

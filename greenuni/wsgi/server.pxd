@@ -14,6 +14,10 @@ cdef class Server:
     cdef Runner _runner
     cdef readonly Services _services
     cdef readonly object _overseer
+    cdef readonly object _departures
+    cdef object _places
     cdef readonly list _acceptors
+    cdef readonly object _arrivals
+    cdef list _doors
     cdef Py_ssize_t _room
     cdef Py_ssize_t _callers

@@ -1,4 +1,4 @@
-"""The WSGI shell put together: accepting, running, draining.
+"""The WSGI shell put together: accepting, running, handing on, draining.
 
 Everything here but ``run``, ``drain`` and ``stop`` belongs to the thread that runs the loop. What
 comes from elsewhere (signals, ``drain()`` from another thread, connections that the application is
@@ -15,7 +15,9 @@ from greenuni.poller import READ
 from greenuni.shell import Seat, WorkerState, beat_interval
 from greenuni.wsgi.acceptor import Acceptor
 from greenuni.wsgi.application import Gateway, QuickStop
+from greenuni.wsgi.arrivals import Arrivals, Places
 from greenuni.wsgi.connection import Connection
+from greenuni.wsgi.departures import Departures
 from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.errorstream import ErrorStream
 from greenuni.wsgi.job import Job
@@ -23,7 +25,7 @@ from greenuni.wsgi.loop import Loop
 from greenuni.wsgi.overseer import Overseer
 from greenuni.wsgi.population import Population
 from greenuni.wsgi.runner import InlineRunner
-from greenuni.wsgi.services import Services
+from greenuni.wsgi.services import Services, keep_all
 from greenuni.wsgi.signals import Order, SignalHandlers
 from greenuni.wsgi.threads import ThreadRunner
 from greenuni.wsgi.wakeup import Mailbox, Wakeup
@@ -59,6 +61,7 @@ class Server:
             after_turn=self._admit,
         )
         self._connections = Population(self._loop)
+        self._departures = Departures(seat.pools, self._loop, seat.log) if seat.pools else None
         self._threads = (
             ThreadRunner(seat, self._loop, self._returns) if seat.config.threads > 1 else None
         )
@@ -68,7 +71,12 @@ class Server:
         self._services.settle = self._overseer.settle
         if self._threads is None:
             seat.pulse.on_beat = self._overseer.check
+        self._places = Places(
+            seat.config, ErrorStream(seat.log), seat.pools.prefix if seat.pools else b""
+        )
         self._acceptors = self._new_acceptors()
+        self._arrivals = self._new_arrivals()
+        self._doors = [*self._acceptors, *([self._arrivals] if self._arrivals else [])]
 
     def _new_services(self) -> Services:
         seat = self._seat
@@ -87,16 +95,17 @@ class Server:
             seat.access,
             self._runner,
             closed=self._connections.discard,
+            keeps=self._departures.keeps if self._departures else keep_all,
+            routes=seat.pools is not None and seat.pools.is_shared,
         )
 
     def _new_acceptors(self) -> list[Acceptor]:
         seat = self._seat
-        errors = ErrorStream(seat.log)
         return [
             Acceptor(
                 self._loop,
                 listener,
-                EnvironFactory(seat.config, listener.getsockname(), errors),
+                self._places.at(listener.getsockname()),
                 self._accepted,
                 seat.log,
                 seat.siblings,
@@ -104,6 +113,12 @@ class Server:
             )
             for listener in seat.listeners
         ]
+
+    def _new_arrivals(self) -> Arrivals | None:
+        seat = self._seat
+        if seat.pools is None:
+            return None
+        return Arrivals(self._loop, seat.pools.arrivals, self._places, self._arrived, seat.log)
 
     def __repr__(self) -> str:
         state = "draining" if self._drain else "serving"
@@ -144,9 +159,14 @@ class Server:
         self._orders.append((order, time.monotonic()))
         if order is Order.DRAIN:
             # At once, for a request that runs inside the loop: its response can still say so.
-            self._services.gateway.closes = True
+            self._services.gateway.closes |= not self._is_followed
             self._services.gateway.is_leaving = True
         self._loop.interrupt()
+
+    @property
+    def _is_followed(self) -> bool:
+        """Whether somebody takes the connections over that this worker leaves."""
+        return self._departures is not None and self._departures.is_open
 
     def _on_signal(self, order: Order) -> None:
         self._give(order)
@@ -185,6 +205,9 @@ class Server:
             self._seat.siblings.leave()
         self._loop.tick_interval = min(DRAIN_TICK, self._loop.tick_interval)
         self._loop.tick_soon()
+        if self._arrivals is not None and not self._is_followed:
+            while self._arrivals.take():
+                pass  # nobody else will
 
     # Connections and requests
 
@@ -198,16 +221,36 @@ class Server:
             and len(self._connections) < self._room
             and self._runner.running < self._callers
         )
-        for acceptor in self._acceptors:
-            acceptor.listen(has_room)
-        if self._drain is not None and not self._connections:
-            self._loop.stop()
+        for door in self._doors:
+            door.listen(has_room)
+        if self._drain is not None:
+            self._send_off()
+            if not self._connections:
+                self._loop.stop()
+
+    def _send_off(self) -> None:
+        """Leave the clients to those who stay, if somebody does."""
+        if self._departures is not None and self._departures.is_open:
+            for connection in self._connections.waiting():
+                self._departures.retire(connection)
+        else:
+            self._services.gateway.closes = True
 
     def _accepted(self, fd: int, address: SocketName, environs: EnvironFactory) -> None:
         connection = Connection(self._services, fd, address, environs)
         self._connections.add(connection)
         try:
             connection.on_event(READ)  # its first bytes are often there already
+        except Exception as error:  # noqa: BLE001 - one connection of many
+            self._loop.close_failed(connection, error)
+
+    def _arrived(
+        self, fd: int, address: SocketName, environs: EnvironFactory, unread: bytes, hops: int
+    ) -> None:
+        connection = Connection(self._services, fd, address, environs)
+        self._connections.add(connection)
+        try:
+            connection.arrive(unread, hops)
         except Exception as error:  # noqa: BLE001 - one connection of many
             self._loop.close_failed(connection, error)
 
@@ -219,6 +262,8 @@ class Server:
         self._connections.check_deadlines()
         if self._threads is not None:
             self._overseer.check()
+        if self._departures is not None:
+            self._departures.flush()
         if self._drain is not None:
             self._drain_further(self._drain)
             return
@@ -230,7 +275,7 @@ class Server:
     @property
     def _is_full(self) -> bool:
         return len(self._connections) >= self._room or any(
-            acceptor.is_exhausted for acceptor in self._acceptors
+            door.is_exhausted for door in self._doors
         )
 
     def _drain_further(self, drain: Drain) -> None:
@@ -249,8 +294,8 @@ class Server:
 
     def _close(self) -> None:
         self._runner.stop()
-        for acceptor in self._acceptors:
-            acceptor.close()
+        for door in self._doors:
+            door.close()
         self._connections.close(returned=self._returns.close())
         self._loop.close()
         self._wakeup.close()

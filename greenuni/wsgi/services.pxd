@@ -11,6 +11,9 @@ cdef class Services:
     cdef readonly Runner runner
     cdef readonly object closed
     cdef public object settle
+    cdef readonly object keeps
+    cdef readonly bint routes
+    cdef public bint is_choosy
     cdef readonly object deadlines
     cdef readonly double idle_seconds
     cdef readonly object output_limits

@@ -11,12 +11,20 @@ from greenuni.deadlines import Deadlines
 from greenuni.http import Limits
 from greenuni.http.connection import Connection as Wire
 from greenuni.http.engine import choose_engine
+from greenuni.http.request import Request
 from greenuni.observe import AccessLog, Exchange
 from greenuni.wsgi.application import TIMED_OUT, Call, Gateway
 from greenuni.wsgi.loop import Loop
 from greenuni.wsgi.output import OutputDisk, OutputLimits
 from greenuni.wsgi.reader import RequestReader
 from greenuni.wsgi.runner import Runner
+
+Keeps = Callable[[Any, Request, bytes], bool]
+
+
+def keep_all(connection: Any, request: Request, unread: bytes) -> bool:
+    """What `Departures.keeps` is where nothing departs."""
+    return True
 
 
 class Services:
@@ -30,7 +38,10 @@ class Services:
         access: AccessLog | None,
         runner: Runner,
         closed: Callable[[Any], None],
+        keeps: Keeps = keep_all,
+        routes: bool = False,
     ) -> None:
+        """``routes`` if ``keeps`` is to judge each request; see `Departures.keeps`."""
         self.loop = loop
         self.gateway = gateway
         self.log = gateway.log
@@ -38,6 +49,9 @@ class Services:
         self.runner = runner
         self.closed = closed
         self.settle: Callable[[], None]  # before a connection is closed whose call was given up
+        self.keeps = keeps
+        self.routes = routes
+        self.is_choosy = routes  # whether ``keeps`` is to be asked at this moment
         self.deadlines = Deadlines.of(config)
         self.idle_seconds = self.deadlines.idle
         self.output_limits = OutputLimits(
@@ -58,7 +72,9 @@ class Services:
     def new_reader(self, wire: Wire) -> RequestReader:
         """Somebody to read a request that comes in pieces."""
         config = self._config
-        return RequestReader(wire, config.spool_memory, config.tmp_upload_dir)
+        return RequestReader(
+            wire, config.spool_memory, config.tmp_upload_dir, pauses=self.is_choosy
+        )
 
     def log_access(self, call: Call, began: float) -> None:
         """One line for an exchange that is over and began at this ``time.monotonic()``."""

@@ -264,7 +264,7 @@ def test_reload_waits_for_code_that_never_worked(start: Start) -> None:
 
 
 def test_no_worker_keeps_what_belongs_to_the_arbiter_or_to_another(start: Start) -> None:
-    """After a roll a worker holds one listener, its own pipe and the lifeline, however many there were."""
+    """After a roll a worker holds one listener, both ends of its queue, its own pipe and the lifeline."""
     source = """
 import os
 def serve(seat):
@@ -278,7 +278,7 @@ def serve(seat):
     server.signal(signal.SIGHUP)
     server.wait_for_log("Reloaded")
     # Pipes: the message pipe, the lifeline, and the dump's copy of standard error, which is one here.
-    assert set(re.findall("holds .*", server.log)) == {"holds 1 sockets and 3 pipes"}
+    assert set(re.findall("holds .*", server.log)) == {"holds 3 sockets and 3 pipes"}
 
 
 def test_workers_that_grow_too_large_are_replaced_one_after_the_other(start: Start) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from greenuni.http import Connection, Limits, Responder
-from greenuni.shell import Interface, Seat
+from greenuni.shell import Interface, Pools, Seat
 from greenuni.testing import fake_seat
 from greenuni.wsgi import Server
 from greenuni.wsgi.application import Call, Gateway
@@ -191,14 +191,18 @@ def listen(path: str | None = None) -> socket.socket:
 
 
 @contextlib.contextmanager
-def serving(app: Callable[..., Any], path: str | None = None, **settings: Any) -> Iterator[Shell]:
+def serving(
+    app: Callable[..., Any], path: str | None = None, pools: Pools | None = None, **settings: Any
+) -> Iterator[Shell]:
     """``app`` served in a thread until the block ends. ``access`` and Config fields are settings.
 
     The timeout is short, which makes the loop tick ten times a second.
     """
     settings.setdefault("timeout", 0.4)
     with listen(path) as listener:
-        shell = Shell(fake_seat(app, Interface.WSGI, [listener], **settings))
+        seat = fake_seat(app, Interface.WSGI, [listener], **settings)
+        seat.pools = pools
+        shell = Shell(seat)
         try:
             assert shell.seat.ready.wait(PATIENCE)  # type: ignore[attr-defined]
             yield shell

@@ -15,10 +15,10 @@ from greenuni.shell import Interface
 from greenuni.testing import fake_seat
 from greenuni.wsgi import loop as loop_module
 from greenuni.wsgi.application import QuickStop
-from greenuni.wsgi.connection import TRANSITIONS, State
 from greenuni.wsgi.job import Job
 from greenuni.wsgi.loop import Handler, Loop
 from greenuni.wsgi.runner import InlineRunner
+from greenuni.wsgi.states import TRANSITIONS, State
 from greenuni.wsgi.wakeup import Mailbox, Wakeup
 from tests.wsgi.harness import new_call, no_descriptor_leaks
 

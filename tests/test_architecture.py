@@ -66,8 +66,9 @@ ALLOWED: dict[str, set[str]] = {
         "siblings",
     },
     "bridge": {"errors", "routing"},
+    "ws": {"errors", "http"},
     "wsgi": SHELL,
-    "asgi": SHELL,
+    "asgi": SHELL | {"ws"},
     "worker": {
         "arbiter",
         "asgi",
@@ -211,7 +212,7 @@ def loaded_by(statement: str) -> set[str]:
     ("statement", "absent"),
     [
         ("import greenuni.wsgi", {"asyncio", "anyio", "greenuni.asgi", *SELDOM_NEEDED}),
-        ("import greenuni.asgi", {"greenuni.wsgi"}),
+        ("import greenuni.asgi", {"greenuni.wsgi", "greenuni.ws", "wsproto"}),
         (
             "import greenuni.cli",
             {

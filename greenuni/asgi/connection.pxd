@@ -41,6 +41,7 @@ cdef class Connection(Channel):
     @cython.locals(cycle=Call)
     cdef _start_cycle(self, Request request)
     cdef _begin_request(self, Request request)
+    cdef _become_websocket(self, Request request)
     cdef _receive_body(self, bytes data)
     cdef _end_request(self)
     cdef _hold(self, bytes data)

@@ -23,6 +23,7 @@ from greenuni.config.process_settings import (
     WorkerSettings,
 )
 from greenuni.config.request_settings import RequestSettings
+from greenuni.config.websocket_settings import WebSocketSettings
 from greenuni.routing import Mounted, parse_mounted
 
 DEFAULT_SOURCE = "default"
@@ -36,6 +37,7 @@ class Config(
     TimeSettings,
     RequestSettings,
     LimitSettings,
+    WebSocketSettings,
     EngineSettings,
     ProxySettings,
     ProcessSettings,
@@ -111,6 +113,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "Timeouts": TimeSettings,
     "Requests": RequestSettings,
     "Limits": LimitSettings,
+    "WebSocket": WebSocketSettings,
     "HTTP engine": EngineSettings,
     "Proxies": ProxySettings,
     "Processes": ProcessSettings,

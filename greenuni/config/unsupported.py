@@ -58,7 +58,9 @@ def _names(text: str) -> tuple[str, ...]:
 
 _TLS = "let a proxy such as nginx, Caddy or HAProxy terminate TLS"
 _HTTP2 = "clients speak HTTP/1.1 here; let a proxy speak HTTP/2 to them"
-_WEBSOCKET = "WebSocket is not served yet"
+_WEBSOCKET = (
+    "ASGI applications are served WebSocket; one that closes before it accepts refuses it with 403"
+)
 _METRICS = (
     "count what you need from the access log; access_log_format = json is easy to read by program"
 )
@@ -90,7 +92,6 @@ GUNICORN = (
     Unsupported(
         "gunicorn, granian", _names("http2_max_concurrent_streams http2_max_frame_size"), _HTTP2
     ),
-    Unsupported("gunicorn", ("websocket_max_message_size",), _WEBSOCKET),
     Unsupported(
         "gunicorn",
         ("asgi_disconnect_grace_period",),
@@ -264,11 +265,12 @@ UVICORN = (
         noted=("h11", "httptools"),
     ),
     Unsupported("uvicorn", ("http2",), _HTTP2, takes_value=False),
-    Unsupported("uvicorn", ("ws",), _WEBSOCKET, satisfied=("none",), noted=("auto",)),
     Unsupported(
         "uvicorn",
-        _names("ws_max_size ws_max_queue ws_ping_interval ws_ping_timeout ws_per_message_deflate"),
+        ("ws",),
         _WEBSOCKET,
+        satisfied=("auto", "wsproto"),
+        noted=("websockets", "websockets-sansio"),
     ),
     Unsupported(
         "uvicorn, granian",
@@ -333,7 +335,7 @@ GRANIAN = (
         _TLS,
     ),
     Unsupported("granian", _names("ssl_client_verify"), _TLS, takes_value=False),
-    Unsupported("granian", ("no_ws",), _WEBSOCKET, satisfied=(True,), takes_value=False),
+    Unsupported("granian", ("no_ws",), _WEBSOCKET, takes_value=False),
     Unsupported(
         "granian",
         _names(

@@ -298,11 +298,11 @@ class Connection(Sides):
         self.informational_sent()
         return status_line(100) + b"\r\n"
 
-    def refuse(self, status: int, detail: str, date: bytes) -> bytes:
-        """All octets of an error response, with which the connection ends.
+    def refuse(self, status: int, detail: str, date: bytes, lines: bytes = b"") -> bytes:
+        """All octets of an error response, with which the connection ends; see `error_response`.
 
         Raises LocalProtocolError when a response has begun, for then there is no place for it.
         """
         self.advance(REFUSAL)
         is_head = self._request is not None and self._request.method == b"HEAD"
-        return error_response(status, detail, date, wants_body=not is_head)
+        return error_response(status, detail, date, not is_head, lines)

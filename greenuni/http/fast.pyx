@@ -55,17 +55,17 @@ cdef enum:
     TRANSFER_ENCODING
     CONNECTION
     EXPECT
+    UPGRADE
     KEEP_ALIVE
     PROXY_CONNECTION
     TE
-    UPGRADE
     DATE
     SERVER
     COOKIE
 
 cdef tuple NAMES = tuple(
-    b" host content-length content-type transfer-encoding connection expect keep-alive"
-    b" proxy-connection te upgrade date server cookie"
+    b" host content-length content-type transfer-encoding connection expect upgrade keep-alive"
+    b" proxy-connection te date server cookie"
     b" accept accept-charset accept-encoding accept-language access-control-request-headers"
     b" access-control-request-method authorization cache-control cdn-loop cf-connecting-ip cf-ipcountry"
     b" cf-ray cf-visitor content-disposition content-encoding content-language dnt etag forwarded from"
@@ -87,7 +87,7 @@ cdef bytes HTTP_10 = b"1.0"
 cdef uint32_t SINGLE = (
     1 << HOST | 1 << CONTENT_LENGTH | 1 << CONTENT_TYPE | 1 << TRANSFER_ENCODING | 1 << CONNECTION
 )
-cdef uint32_t NEVER = 1 << EXPECT
+cdef uint32_t NEVER = 1 << EXPECT | 1 << UPGRADE
 
 cdef uint8_t LOWER[256]  # a token character in lower case, else 0
 cdef bint IS_VALUE[256]  # HTAB, SP, VCHAR, obs-text
@@ -262,7 +262,7 @@ cdef bint scan_head(Octets start, Octets end, Limits limits, Head* head) noexcep
         position = scan_field(start, line, end, span)
         if position == NULL or position - line - 2 > limits.field_size:
             return False
-        if UNKNOWN < span.known <= EXPECT:
+        if UNKNOWN < span.known <= UPGRADE:
             bit = <uint32_t>1 << span.known
             if bit & (head.seen & SINGLE | NEVER):
                 return False

@@ -34,6 +34,9 @@ class Engine:
             request, _ = self.read_head(head, limits)
         except RemoteProtocolError:
             return None
+        if request.is_websocket:
+            # What follows is not of HTTP, so the shell must be told of the head by itself.
+            return None
         request.find_body(data)
         return request
 

@@ -7,19 +7,22 @@ from greenuni.http.framing import SERVER, status_line
 RETRY_AFTER = b"1"  # seconds; what cannot be served now is a matter of a restart or a reload
 
 
-def error_response(status: int, detail: str, date: bytes, wants_body: bool = True) -> bytes:
+def error_response(
+    status: int, detail: str, date: bytes, wants_body: bool = True, lines: bytes = b""
+) -> bytes:
     """A whole response: the status phrase and ``detail`` as plain text, ``Connection: close``.
 
     ``detail`` is one sentence for whoever reads the response; it must not quote what was sent.
+    ``lines`` are further fields, each with its CRLF.
     """
     line = status_line(status)
     content = error_content(status, detail)
     # RFC 9110 15.6.4
     retry = b"Retry-After: %s\r\n" % RETRY_AFTER if status == 503 else b""
     head = (
-        b"%sContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
+        b"%s%sContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n"
         b"%sDate: %s\r\nServer: %s\r\nConnection: close\r\n\r\n"
-    ) % (line, len(content), retry, date, SERVER)
+    ) % (line, lines, len(content), retry, date, SERVER)
     return head + content if wants_body else head
 
 

@@ -17,6 +17,7 @@ cdef class Request:
     cdef readonly bint has_body
     cdef readonly bint expect_continue
     cdef readonly bint keep_alive
+    cdef readonly bint is_websocket
     cdef readonly bytes body
     cdef readonly Py_ssize_t size
     cdef readonly Fields fields

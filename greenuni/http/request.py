@@ -29,6 +29,7 @@ _CONTENT_TYPE = b"\r\ncontent-type:"
 TRANSFER_ENCODING = b"\r\ntransfer-encoding:"
 _EXPECT = b"\r\nexpect:"
 _CONNECTION = b"\r\nconnection:"
+_UPGRADE = b"\r\nupgrade:"
 
 
 class Fields:
@@ -75,6 +76,7 @@ class Request:
         has_body        whether any octet of a body may follow the head
         expect_continue whether the client may wait for 100 Continue
         keep_alive      whether the connection may go on after it
+        is_websocket    whether it is a handshake by which a WebSocket could begin (RFC 6455 4.1)
         body            the whole content, when ``Connection.take`` returned the request, else None
         size            octets that were read of it: of the head, and of the body if that is here
     """
@@ -87,6 +89,7 @@ class Request:
         "fields",
         "has_body",
         "http_version",
+        "is_websocket",
         "keep_alive",
         "method",
         "path",
@@ -107,6 +110,7 @@ class Request:
         self.has_body = False
         self.expect_continue = False
         self.keep_alive = False
+        self.is_websocket = False
         self.body: bytes | None = None
         self.size = 0
 
@@ -172,6 +176,9 @@ def read_request(head: bytes, message: Message, limits: Limits) -> Request:
     request.has_body = chunked or content_length > 0
     request.expect_continue = _EXPECT in text and is_current and _expects_continue(text)
     request.keep_alive = is_current and not (_CONNECTION in text and _wants_close(text))
+    request.is_websocket = (
+        _UPGRADE in text and is_current and method == b"GET" and _names_websocket(text)
+    )
     request.size = len(head)
     return request
 
@@ -244,3 +251,9 @@ def _expects_continue(text: bytes) -> bool:
 def _wants_close(text: bytes) -> bool:
     options = b",".join(_values(text, _CONNECTION)).split(b",")
     return any(option.strip(b" \t") == b"close" for option in options)
+
+
+def _names_websocket(text: bytes) -> bool:
+    """Whether one of the protocols in Upgrade is it. HTTP/1.0 has none (RFC 9110 7.8)."""
+    protocols = b",".join(_values(text, _UPGRADE)).split(b",")
+    return any(protocol.strip(b" \t") == b"websocket" for protocol in protocols)

@@ -39,6 +39,7 @@ class Exchange:
     body_bytes: int  # payload bytes sent, framing not counted
     seconds: float  # from the first byte of the request to the last byte given to the socket
     environ: Mapping[str, Any] | None = None  # WSGI only; for %({name}e)s
+    close_code: int | None = None  # of a WebSocket that was accepted, when it has ended
 
 
 Atom = Callable[[Exchange], str]
@@ -106,6 +107,7 @@ ATOMS: dict[str, Atom] = {
     "D": lambda e: str(int(e.seconds * 1_000_000)),
     "L": lambda e: f"{e.seconds:.6f}",
     "p": lambda e: f"<{os.getpid()}>",
+    "c": lambda e: "-" if e.close_code is None else str(e.close_code),
 }
 
 _DIRECTIVE = re.compile(r"%\((?:\{(?P<name>[^}]+)\}(?P<kind>[ioe])|(?P<atom>\w))\)[sd]|%%")
@@ -173,6 +175,7 @@ def render_json(exchange: Exchange) -> str:
             "target": escape(exchange.target),
             "protocol": f"HTTP/{escape(exchange.http_version)}",
             "status": exchange.status,
+            **({} if exchange.close_code is None else {"close_code": exchange.close_code}),
             "bytes": exchange.body_bytes,
             "seconds": round(exchange.seconds, 6),
             "referer": _or_none(find_header(exchange.headers, b"referer")),

@@ -130,6 +130,12 @@ VALUES = {
     "spool_memory": "1",
     "spool_limit": "1",
     "tmp_upload_dir": ".",
+    "ws_max_size": "1",
+    "ws_max_queue": "1",
+    "ws_ping_interval": "1",
+    "ws_ping_timeout": "1",
+    "ws_per_message_deflate": "",
+    "ws_drain_code": "1001",
 }
 
 
@@ -140,14 +146,15 @@ def test_every_one_sided_setting_is_tried() -> None:
 @pytest.mark.parametrize("name", VALUES)
 def test_setting_of_the_other_interface_is_refused(name: str, read: Read) -> None:
     setting = SETTINGS[name]
-    config = read(setting.flag, VALUES[name])
+    flag = setting.off_flags[0] if setting.is_switch else setting.flag
+    config = read(*filter(None, (flag, VALUES[name])))
     is_of_wsgi = setting.applies in (Applies.WSGI, Applies.WSGI_WORKER)
     own, other = ("wsgi", "asgi") if is_of_wsgi else ("asgi", "wsgi")
     check_applicable(config, own)
     with pytest.raises(ConfigError) as refused:
         check_applicable(config, other)
     assert str(refused.value) == (
-        f"{setting.flag} (command line {setting.flag}) applies to {setting.applies.value} only, "
+        f"{setting.flag} (command line {flag}) applies to {setting.applies.value} only, "
         f"and this one is {other.upper()}: leave it out"
     )
 

@@ -175,6 +175,7 @@ def describe_request(request: Any) -> tuple[object, ...]:
         request.chunked,
         request.expect_continue,
         request.keep_alive,
+        request.is_websocket,
         request.has_body,
     )
 

@@ -27,6 +27,7 @@ ATTRIBUTES = (
     "chunked",
     "has_body",
     "expect_continue",
+    "is_websocket",
     "keep_alive",
     "body",
     "size",

@@ -122,7 +122,7 @@ def _introduce(config: Config, logs: Logs) -> None:
 def _intention(pool: Config) -> str:
     """What a pool is to be, for the banner: ``api.main:app at /api, 2 workers``."""
     places = [pool.mount] if pool.mount is not None else list(map(str, pool.addresses))
-    return f"{pool.wsgi_app} at {', '.join(places)}, {counted(pool.workers, 'worker')}"
+    return f"{pool.served} at {', '.join(places)}, {counted(pool.workers, 'worker')}"
 
 
 def _loop(fleet: Fleet, effects: Effects, children: Children, signals: SignalPipe) -> int:

@@ -21,7 +21,7 @@ def set_title(role: str, config: Config) -> None:
     Without setproctitle only the short name of Linux can be set, which ``ps -o comm`` and ``top`` show.
     """
     pools = ", ".join(pool.pool for pool in config.pools)
-    name = config.proc_name or config.wsgi_app or pools
+    name = config.proc_name or config.served or pools
     role = f"{role} {config.pool}".rstrip()
     title = f"greenuni: {role} [{name}]" if name else f"greenuni: {role}"
     if setproctitle is not None:

@@ -95,7 +95,9 @@ class WSGIToASGI:
                 await _deliver(call, send)
             else:
                 await _attend(call, receive, send)
-            while not call.is_released:
+            # Not ``is_released``, which the thread sets before the loop hears of it: who is done here
+            # should not be found running in `Crew.load`.
+            while not call.is_counted:
                 await call.new_future()
         except BaseException:
             call.leave()

@@ -70,6 +70,11 @@ class Config(
         return tuple(parse_address(text) for text in self.bind)
 
     @property
+    def served(self) -> str:
+        """What is served, as the user wrote it: an application, or those that are mounted."""
+        return self.wsgi_app or ", ".join(self.mounts)
+
+    @property
     def mounted(self) -> tuple[Mounted, ...]:
         """``mounts``, parsed."""
         return tuple(parse_mounted(text) for text in self.mounts)

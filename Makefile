@@ -1,5 +1,5 @@
 # Two commands do everything on a machine with Python 3.10 or later and make:
-#   make serve    an example on http://127.0.0.1:8000
+#   make serve    three applications on http://127.0.0.1:8000
 #   make test     all tests
 PYTHON ?= python3
 VENV   ?= .venv
@@ -28,8 +28,8 @@ $(VENV)/.has-%: pyproject.toml | $(BIN)/python
 build: $(VENV)/.has-build ## compile the hot modules, where there is a C compiler
 	$(BIN)/python setup.py -q build_ext --inplace
 
-serve: $(VENV)/.has-examples build ## serve the FastAPI example on http://127.0.0.1:8000
-	$(BIN)/greenuni --chdir examples/fastapi_app main:app
+serve: $(VENV)/.has-examples build ## serve Flask, Django and FastAPI together on http://127.0.0.1:8000
+	$(BIN)/greenuni --chdir examples/hybrid --config examples/hybrid/greenuni.toml
 
 test: $(VENV)/.has-test build ## run every test
 	$(TEST) $(PYTEST)

@@ -15,7 +15,7 @@ from greenuni.arbiter.exits import Sent
 from greenuni.arbiter.table import IN_PLACE, SERVING, Stage, Table, Worker, counted
 
 QUICK_PATIENCE = 2.0  # seconds after QUIT, or after TERM to a worker that serves nobody
-DRAIN_MARGIN = 2.0  # seconds more than the worker itself takes for graceful_timeout
+DRAIN_MARGIN = 2.0  # seconds more than the worker itself takes for its drain and shutdown
 
 
 def end(
@@ -33,7 +33,8 @@ def drain(worker: Worker, now: float, reason: str) -> list[Command]:
     patience: float | None = QUICK_PATIENCE
     if worker.stage in SERVING:
         budget = worker.plan.graceful_timeout
-        patience = budget + DRAIN_MARGIN if budget else None
+        shutdown = worker.plan.shutdown_timeout
+        patience = budget + shutdown + DRAIN_MARGIN if budget else None
     return end(worker, now, signal.SIGTERM, patience, reason)
 
 

@@ -65,6 +65,7 @@ class Plan:
     workers: int = 1
     timeout: float = 30.0
     graceful_timeout: float = 30.0
+    shutdown_timeout: float = 0.0
     boot_timeout: float = 0.0
     surge: int = 1  # successors of a roll that boot at a time
     boot_retries: int = 0  # boots more that may fail before a new generation is given up
@@ -78,6 +79,7 @@ class Plan:
             workers=max(1, config.workers),
             timeout=config.timeout,
             graceful_timeout=config.graceful_timeout,
+            shutdown_timeout=config.shutdown_timeout,
             boot_timeout=config.boot_timeout,
             surge=config.surge,
             boot_retries=config.boot_retries,

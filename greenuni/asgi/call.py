@@ -185,13 +185,18 @@ class Call:
         return self.reply.stage == _STREAMING
 
     @property
+    def is_event_stream(self) -> bool:
+        """See `service.Running`."""
+        return self.reply.stage == _STREAMING and self.reply.is_event_stream
+
+    @property
     def is_deserted(self) -> bool:
         """Whether nobody waits for what is still to be sent."""
         return self.reply.stage == _ENDED or self._client in (_FINISHED, _LOST)
 
     @property
     def is_worker_leaving(self) -> bool:
-        return self.service.is_draining
+        return self.service.is_leaving
 
     @property
     def farewell(self) -> Waiting:
@@ -298,7 +303,7 @@ class Call:
         """
         if self._client == _LOST:
             return
-        if self.reply.stage == _STREAMING and self.reply.is_event_stream:
+        if self.is_event_stream:
             self.channel.write(self.reply.end())
             self.end()
         elif self._client == _FINISHED:

@@ -4,15 +4,7 @@ Everything that happens by the clock happens in one tick, once a second unless `
 the worker beats, every deadline of every connection is compared, and accepting is tried again if it
 had to stop. The beat comes from the loop that it vouches for; a loop that does not turn does not beat.
 
-A drain has ``seat.drain_budget()`` seconds. Requests go on undisturbed until shortly before its end;
-then those that are left (streams, mostly) are told ``http.disconnect``, and last they are cancelled:
-
-    0             stop accepting; every response says Connection: close
-    DRAIN_IDLE    idle connections are closed
-    end - 2 s     http.disconnect
-    end - 1 s     cancel
-    end           go, whatever is left; lifespan shutdown has what remains, 1 s at least
-
+A drain has ``seat.drain_budget()`` seconds; `departure` says what happens in it, and here it is done.
 Where siblings will serve on, nobody is told to close: connections go to them, idle ones at once, the
 others when their response is complete.
 """
@@ -26,13 +18,13 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup
 
 from greenuni.asgi.accept import Acceptor, Door
 from greenuni.asgi.arrivals import Arrivals
+from greenuni.asgi.departure import Departure, Step
 from greenuni.asgi.departures import Departures
 from greenuni.asgi.interfaces import App, Runtime
 from greenuni.asgi.lifespan import Lifespan
@@ -42,38 +34,11 @@ from greenuni.asgi.service import Service
 from greenuni.asgi.transport import Sockets
 from greenuni.errors import GreenuniError
 from greenuni.loops import choose_loop
-from greenuni.shell import QUICK_STOP_BUDGET, Interface, Seat, WorkerState, beat_interval
+from greenuni.shell import TICK, Interface, Seat, WorkerState, beat_interval
 
-DISMISS_BEFORE_END = 2.0
-CANCEL_BEFORE_END = 1.0
 FAREWELL = 0.1  # for the last bytes of connections that are closed in the end
-LIFESPAN_MINIMUM = 1.0  # seconds that the lifespan shutdown has in any case
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1)
-
-
-@dataclass
-class Departure:
-    """When what happens in a drain, in monotonic seconds."""
-
-    dismiss_at: float
-    cancel_at: float
-    end: float
-
-    @classmethod
-    def after(cls, budget: float) -> Departure:
-        """In order, within ``budget`` seconds from now; a short one is shared out."""
-        end = time.monotonic() + budget
-        return cls(
-            dismiss_at=end - min(DISMISS_BEFORE_END, budget / 2),
-            cancel_at=end - min(CANCEL_BEFORE_END, budget / 4),
-            end=end,
-        )
-
-    @classmethod
-    def quick(cls) -> Departure:
-        now = time.monotonic()
-        return cls(dismiss_at=now, cancel_at=now, end=now + QUICK_STOP_BUDGET - LIFESPAN_MINIMUM)
 
 
 class Server:
@@ -162,13 +127,18 @@ class Server:
         """TERM, INT or QUIT. The first decides, but that a quick stop cuts a drain short."""
         departure = self._departure
         if departure is None:
-            budget = None if quickly else self._seat.drain_budget()
-            self._departure = Departure.quick() if budget is None else Departure.after(budget)
+            self._departure = Departure.quick() if quickly else self._plan_drain()
         elif quickly:
             self._departure = min(departure, Departure.quick(), key=lambda plan: plan.end)
         self._news.set()
         if self._startup is not None:
             self._startup.cancel()
+
+    def _plan_drain(self) -> Departure:
+        seat = self._seat
+        keeps_clients = self._service is not None and self._service.keeps_clients()
+        delay = 0.0 if keeps_clients else seat.config.drain_delay
+        return Departure.after(seat.drain_budget(), seat.config, delay)
 
     async def _live(self, tasks: TaskGroup, runtime: Runtime) -> None:
         seat = self._seat
@@ -193,9 +163,9 @@ class Server:
     async def _shut_down(self, lifespan: Lifespan) -> None:
         self._seat.pulse.in_app = True  # its code may keep the loop, within the time that it has
         lifespan.stop()
-        earliest = time.monotonic() + LIFESPAN_MINIMUM
+        began = time.monotonic()
         while self._departure is not None and lifespan.is_up:
-            until = max(self._departure.end, earliest)
+            until = max(self._departure.end, began + self._departure.lifespan_seconds)
             if time.monotonic() >= until:
                 self._seat.log.warning("Abandoned, as it does not finish: the lifespan shutdown")
                 return
@@ -221,6 +191,9 @@ class Server:
         while self._departure is None:
             await self._wait_for_news(math.inf)
         seat.slot.set_state(WorkerState.DRAINING)
+        service.announce_drain()
+        while (starts_at := self._departure.starts_at) > time.monotonic():
+            await self._wait_for_news(starts_at)
         self._stop_accepting(service, sweep=self._departure.cancel_at > time.monotonic())
         service.start_drain()
         await self._wait_until_empty(service)
@@ -261,25 +234,16 @@ class Server:
         has_cancelled = False
         while self._departure is not None and not service.population.is_empty():
             now = time.monotonic()
-            if now >= self._departure.end:
+            step = self._departure.step(now)
+            if step is Step.OVER or (step is Step.CANCELLED and not running):
                 return
-            if now >= self._departure.cancel_at:
-                if not running:
-                    return
-                until = self._departure.end
-                if not has_cancelled:
-                    in_flight = "; ".join(service.in_flight())
-                    self._seat.log.warning("Cancelled, to stop in time: %s", in_flight)
+            if step is Step.CANCELLED and not has_cancelled:
                 has_cancelled = True
-                for request in list(running):
-                    request.cancel()
-            elif now >= self._departure.dismiss_at:
-                until = self._departure.cancel_at
-                for request in list(running):
-                    request.dismiss()
-            else:
-                until = self._departure.dismiss_at
-            await self._wait_for_news(until)
+                in_flight = "; ".join(service.in_flight())
+                self._seat.log.warning("Cancelled, to stop in time: %s", in_flight)
+            _help_along(service, step)
+            # A request that was plain when streams were told may be a stream a moment later.
+            await self._wait_for_news(min(self._departure.next_step_at(now), now + TICK))
 
     def _go(self, service: Service) -> None:
         """What is left now is left behind."""
@@ -287,6 +251,15 @@ class Server:
         if stuck:
             self._seat.log.warning("Abandoned, as they do not stop: %s", "; ".join(stuck))
         service.leave()
+
+
+def _help_along(service: Service, step: Step) -> None:
+    """Do to the requests that run what is due."""
+    for request in list(service.population.running):
+        if step is Step.CANCELLED:
+            request.cancel()
+        elif step is Step.DISMISSED or (step is Step.STREAMS_DISMISSED and request.is_event_stream):
+            request.dismiss()
 
 
 def _new_acceptors(service: Service, sockets: Sockets) -> list[Acceptor]:

@@ -31,6 +31,7 @@ cdef class Service:
     cdef readonly object file_readers
     cdef public object ways_out
     cdef readonly bint is_shared
+    cdef readonly bint is_leaving
     cdef readonly bint is_draining
     cdef readonly bint closes
     cdef readonly object farewell

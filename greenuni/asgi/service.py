@@ -95,6 +95,10 @@ class Running(Protocol):
     def cancel(self) -> None:
         """Cancel the application's task."""
 
+    @property
+    def is_event_stream(self) -> bool:
+        """Whether its response is a stream of events, which can end after any of them."""
+
     def cancel_if_deserted(self) -> None:
         """Cancel it, unless there is nothing left to send: its client has gone some time ago."""
 
@@ -126,7 +130,8 @@ class Service:
         self.ways_out: WaysOut | None = None  # None where there are no other workers
         # Whether requests may be for other pools
         self.is_shared = seat.pools is not None and seat.pools.is_shared
-        self.is_draining = False
+        self.is_leaving = False  # a drain has been announced
+        self.is_draining = False  # and has begun: nobody new comes
         self.farewell: Waiting = runtime.new_waiting()  # set when a drain begins
         self.disconnects = 0  # clients that have gone before they were answered
         self._on_disconnect = DisconnectPolicy(config.on_disconnect)
@@ -171,21 +176,25 @@ class Service:
     def check(self) -> None:
         """Once a tick: every deadline of every connection."""
         now = time.monotonic()
-        if self.is_draining:
+        if self.is_leaving:
             self.closes |= not self.keeps_clients()
         if self.ways_out is not None:
             self.ways_out.tick()
         for connection in list(self.population.connections):
             connection.check(now)
 
-    def start_drain(self) -> None:
-        """From here on connections leave, to siblings or for good.
+    def announce_drain(self) -> None:
+        """From here on connections leave with their next response, to siblings or for good.
 
         If it is for good, every response says ``Connection: close``.
         """
-        self.is_draining = True
+        self.is_leaving = True
         self.closes |= not self.keeps_clients()
         self.farewell.set()
+
+    def start_drain(self) -> None:
+        """From here on idle connections leave, too."""
+        self.is_draining = True
         for connection in list(self.population.connections):
             connection.start_drain()
 

@@ -44,6 +44,29 @@ class TimeSettings:
         "4 s is shared out, a half and a quarter of it before",
         aliases=(Alias("uvicorn", "--timeout-graceful-shutdown"),),
     )
+    drain_delay: float = setting(
+        0.0,
+        Seconds(),
+        "--drain-delay",
+        help="when the server is told to end, go on accepting for this long, while load balancers learn of "
+        "it; responses say Connection: close. It is a part of graceful_timeout",
+    )
+    stream_drain: float = setting(
+        10.0,
+        Seconds(),
+        "--stream-drain",
+        help="time from the start of a drain until streams of events (text/event-stream) are ended: an ASGI "
+        "application receives http.disconnect, a WSGI iterable is closed when it yields. 0 leaves them "
+        "until graceful_timeout ends",
+    )
+    shutdown_timeout: float = setting(
+        5.0,
+        Seconds(),
+        "--shutdown-timeout",
+        help="time that the lifespan shutdown has in any case, beyond graceful_timeout if requests have "
+        "used that up",
+        applies=Applies.ASGI,
+    )
     keepalive: float = setting(
         75.0,
         Seconds(),

@@ -113,10 +113,13 @@ class Life:
         try:
             serve(self._seat(app, hosted))
             self._watcher.pulse.in_app = True  # no loop turns while exit handlers run
-            self._watcher.limit_vouching(self._config.graceful_timeout or math.inf)
+            budget = self._config.graceful_timeout or math.inf
+            self._watcher.limit_vouching(budget + self._config.shutdown_timeout)
         finally:
             set_exit_signals()
-            if not hosted.close(max(self._drain_ends_at - time.monotonic(), LIFESPAN_MINIMUM)):
+            if not hosted.close(
+                max(self._drain_ends_at - time.monotonic(), self._lifespan_seconds)
+            ):
                 self._logs.error.warning("Abandoned, as it does not finish: the lifespan shutdown")
 
     def _application(self, load_application: Callable[[Config], Application]) -> Application:
@@ -196,11 +199,20 @@ class Life:
         if self._is_orphaned:
             self._logs.error.error("The arbiter is gone; ending")
         budget = self._config.graceful_timeout or math.inf
-        if self._is_orphaned or self._config.reload:
+        if self._is_hurried:
             budget = min(budget, SHORT_BUDGET)
-        self._watcher.limit_vouching(budget)
+        self._watcher.limit_vouching(budget + self._lifespan_seconds)
         self._drain_ends_at = time.monotonic() + budget
         return budget
+
+    @property
+    def _is_hurried(self) -> bool:
+        return self._is_orphaned or self._config.reload
+
+    @property
+    def _lifespan_seconds(self) -> float:
+        """What the lifespan shutdown has in any case."""
+        return LIFESPAN_MINIMUM if self._is_hurried else self._config.shutdown_timeout
 
     def _note_orphaned(self) -> None:
         # No log line here: the lock of the log may be held by a main thread that is stuck.

@@ -24,9 +24,11 @@ cdef class Call:
     cdef readonly Responder responder
     cdef readonly Output output
     cdef readonly object outcome
+    cdef bint _is_dismissed
     cdef readonly RequestControl control
     cdef readonly double seconds
     cpdef run(self)
+    cdef bint _has_events(self) except -1
     cdef _drop(self)
     cdef _complete(self)
     @cython.locals(gateway=Gateway, began=double)

@@ -87,6 +87,7 @@ class Call:
 
     __slots__ = (
         "_gateway",
+        "_is_dismissed",
         "client",
         "control",
         "environ",
@@ -106,6 +107,7 @@ class Call:
         output: Output,
     ) -> None:
         self._gateway = gateway
+        self._is_dismissed = False
         self.request = request
         self.environ = environ
         self.client: str = environ["REMOTE_ADDR"]  # before the application can change it
@@ -130,6 +132,17 @@ class Call:
             return False
         self.outcome = TIMED_OUT
         return True
+
+    def dismiss(self) -> None:
+        """The worker is about to end: a stream of events is to end at its next chunk, in order."""
+        if self.responder.head_sent and self.responder.remaining is None and self._has_events():
+            self._is_dismissed = self.control.is_unwanted = True
+
+    def _has_events(self) -> bool:
+        return any(
+            name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream")
+            for name, value in self.responder.headers
+        )
 
     def run(self) -> None:
         """Call the application and hand its response over. Raises QuickStop and nothing else."""
@@ -231,6 +244,8 @@ class Call:
         responder = self.responder
         for chunk in chunks:
             if self.control.is_unwanted:
+                if self._is_dismissed:
+                    break
                 raise ClientDisconnected("the client has gone")
             # The head must not leave before there is something to send with it (PEP 3333).
             if chunk:

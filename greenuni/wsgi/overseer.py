@@ -8,6 +8,9 @@ A call of WSGI cannot be cancelled. So its client is answered by 504, or cut off
 whatever the call still sends fails in it; and the worker asks to be replaced. One that does not return
 ends with its worker, and its stack is in the log.
 
+When the worker is to end, streams of events are ended after ``stream-drain``, at their next chunk, and a
+call that holds the only thread ends by force when ``graceful-timeout`` is over.
+
 With threads this runs in the loop. With one thread the application is inside the loop, and it is the
 watcher's thread that comes here, while the main thread may finish the very call that is looked at. Who has
 a call is decided by `Call.give_up`; until its client has been answered, nobody closes the descriptor
@@ -27,12 +30,11 @@ from collections.abc import Callable
 from math import inf
 from time import monotonic
 
-from greenuni.clock import Clock
 from greenuni.deadlines import Progress
 from greenuni.http.refusal import error_response
 from greenuni.shell import Seat
 from greenuni.transfer import send
-from greenuni.wsgi.application import TIMED_OUT, Call
+from greenuni.wsgi.application import TIMED_OUT, Call, Gateway
 from greenuni.wsgi.runner import describe
 
 TOO_LATE = "The application did not answer in time."
@@ -50,15 +52,17 @@ Calls = Callable[[], list[tuple[Call, float]]]
 class Overseer:
     """Looks after the calls of one worker. ``calls`` gives those that run, with their beginning."""
 
-    def __init__(self, seat: Seat, calls: Calls, clock: Clock) -> None:
+    def __init__(self, seat: Seat, calls: Calls, gateway: Gateway) -> None:
         config = seat.config
         self._seat = seat
         self._calls = calls
-        self._clock = clock
+        self._gateway = gateway
         self._is_inline = config.threads == 1
         self._request_timeout = config.request_timeout or inf
         self._idle_timeout = config.stream_idle_timeout or inf
         self._grace = config.graceful_timeout or inf
+        self._stream_drain = config.drain_delay + (config.stream_drain or inf)
+        self._left_at = inf  # monotonic seconds; when the worker was seen to leave
         self._streams: dict[Call, Progress] = {}
         self._kill_at = (
             inf  # monotonic seconds; if the call of the only thread has not returned then
@@ -73,12 +77,16 @@ class Overseer:
     def check(self) -> None:
         """Once a tick."""
         now = monotonic()
+        if self._left_at == inf and self._gateway.is_leaving:
+            self._left_at = now
         streams: dict[Call, Progress] = {}
         for call, since in self._calls():
+            if self._is_inline and now >= min(self._kill_at, self._left_at + self._grace):
+                self._kill(call, since)
             if call.outcome is TIMED_OUT:
-                if self._is_inline and now >= self._kill_at:
-                    self._kill(call, since)
                 continue
+            if now >= self._left_at + self._stream_drain:
+                call.dismiss()
             if now - since >= GLANCE_AFTER and not call.control.is_unwanted:
                 self._look_for_client(call, since)
             if now >= max(since + self._request_timeout, call.control.extended_until):
@@ -123,7 +131,12 @@ class Overseer:
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as client:
             if not responder.head_sent:
                 has_content = request.method != b"HEAD"
-                send(fd, error_response(504, TOO_LATE, self._clock.date(), wants_body=has_content))
+                send(
+                    fd,
+                    error_response(
+                        504, TOO_LATE, self._gateway.clock.date(), wants_body=has_content
+                    ),
+                )
             elif request.http_version == b"1.0":
                 # An orderly end is how a response without a length ends. It is reset when it is closed.
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

@@ -67,7 +67,7 @@ class Server:
         )
         self._runner = self._threads or InlineRunner(seat)  # no hand-over is cheaper than any
         self._services = self._new_services()
-        self._overseer = Overseer(seat, self._runner.calls, self._services.gateway.clock)
+        self._overseer = Overseer(seat, self._runner.calls, self._services.gateway)
         self._services.settle = self._overseer.settle
         if self._threads is None:
             seat.pulse.on_beat = self._overseer.check

@@ -405,3 +405,129 @@ def test_what_is_cancelled_at_the_end_of_a_drain_is_named(
         server.wait_for_end()
     (warning,) = [r for r in error_log.records if r.levelname == "WARNING"]
     assert warning.getMessage().startswith("Cancelled, to stop in time: GET /, ")
+
+
+# The steps of a drain
+
+
+async def tick_events(send: Send, entered: threading.Event | None = None) -> None:
+    headers = [(b"content-type", b"text/event-stream")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    while True:
+        await send({"type": "http.response.body", "body": b"data: x\n\n", "more_body": True})
+        if entered is not None:
+            entered.set()
+        await anyio.sleep(0.02)
+
+
+def test_event_streams_are_dismissed_first_and_end_whole(backend: str) -> None:
+    """The plain request beside them has all of the budget."""
+    gate = Gate()
+    entered = threading.Event()
+
+    async def events(scope: Scope, receive: Receive, send: Send) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(tick_events, send, entered)
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            tasks.cancel_scope.cancel()
+
+    app = routed({"/": gate, "/events": events})
+    with (
+        serving(app, backend, stream_drain=0.3, graceful_timeout=20) as server,
+        server.client() as plain,
+        server.client() as stream,
+    ):
+        plain.send(GET)
+        stream.send(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert gate.entered.wait(5)
+        assert entered.wait(5)
+        began = time.monotonic()
+        server.server.drain()
+        response = stream.response()  # whole, or this would raise
+        assert 0.25 < time.monotonic() - began < 10
+        assert response.body.endswith(b"data: x\n\n")
+        assert not server.has_ended()
+        gate.open()
+        assert plain.response().body == b"finished"
+        server.wait_for_end()
+
+
+def test_without_stream_drain_event_streams_have_all_of_the_budget(backend: str) -> None:
+    entered = threading.Event()
+
+    async def events(scope: Scope, receive: Receive, send: Send) -> None:
+        await tick_events(send, entered)
+
+    with (
+        serving(http_only(events), backend, stream_drain=0, graceful_timeout=1) as server,
+        server.client() as client,
+    ):
+        client.send(GET)
+        assert entered.wait(5)
+        began = time.monotonic()
+        server.server.drain()
+        assert client.response().status == 200
+        assert time.monotonic() - began > 0.7
+        server.wait_for_end()
+
+
+def test_connections_are_accepted_while_load_balancers_look_away(backend: str) -> None:
+    gate = Gate()
+    gate.open()
+    with serving(http_only(gate), backend, drain_delay=0.6) as server, server.client() as kept:
+        assert not kept.get().closes
+        began = time.monotonic()
+        server.server.drain()
+        wait_for_drain(server)
+        with server.client() as late:
+            assert late.get().closes
+            assert late.rest() == b""
+        assert kept.get().closes
+        server.wait_for_end()
+        assert 0.5 < time.monotonic() - began < 8
+
+
+def test_the_application_is_told_before_the_delay_is_over(backend: str) -> None:
+    entered = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        entered.set()
+        await scope["extensions"]["greenuni"].wait_for_shutdown()
+        await respond(send, b"told")
+
+    with serving(http_only(app), backend, drain_delay=60) as server, server.client() as client:
+        client.send(GET)
+        assert entered.wait(5)
+        server.server.drain()
+        response = client.response()
+        assert (response.body, response.closes) == (b"told", True)
+
+
+def test_the_lifespan_has_time_of_its_own(backend: str) -> None:
+    """All of the budget has been used up by a request."""
+    is_shut = threading.Event()
+    entered = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await anyio.sleep(1.5)
+            is_shut.set()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        entered.set()
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(1)
+
+    with (
+        serving(app, backend, graceful_timeout=0.4, shutdown_timeout=20) as server,
+        server.client() as client,
+    ):
+        client.send(GET)
+        assert entered.wait(5)
+        server.server.drain()
+        server.wait_for_end()
+        assert is_shut.is_set()

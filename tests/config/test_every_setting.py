@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from greenuni.asgi import server
+from greenuni.asgi import departure
 from greenuni.config import SETTINGS, Config
 from greenuni.config.declare import Alias, Applies, Setting
 from greenuni.errors import ConfigError
@@ -60,6 +60,9 @@ EXAMPLES = {
     "timeout": Example("2.5", 2.5, "-1", "3"),
     "boot_timeout": Example("600", 600.0, "-1", "60"),
     "graceful_timeout": Example("0", 0.0, "long", "1"),
+    "drain_delay": Example("3", 3.0, "-3", "4"),
+    "stream_drain": Example("0", 0.0, "never", "1"),
+    "shutdown_timeout": Example("8", 8.0, "", "9"),
     "keepalive": Example("5", 5.0, "nan", "6"),
     "header_timeout": Example("7", 7.0, "inf", "8"),
     "body_timeout": Example("9", 9.0, "", "10"),
@@ -235,9 +238,9 @@ def test_declaration_is_complete(setting: Setting) -> None:
 def test_help_tells_how_asgi_is_dismissed() -> None:
     """In the numbers that the server has, so that they cannot drift apart."""
     help = " ".join(SETTINGS["graceful_timeout"].help.split())
-    assert f"http.disconnect {server.DISMISS_BEFORE_END:g} s before its end" in help
-    assert f"cancelled {server.CANCEL_BEFORE_END:g} s before" in help
-    shared_out = server.Departure.after(3.0)
+    assert f"http.disconnect {departure.DISMISS_BEFORE_END:g} s before its end" in help
+    assert f"cancelled {departure.CANCEL_BEFORE_END:g} s before" in help
+    shared_out = departure.Departure.after(3.0, Config())
     assert shared_out.end - shared_out.dismiss_at == pytest.approx(3.0 / 2)
     assert shared_out.end - shared_out.cancel_at == pytest.approx(3.0 / 4)
     assert "under 4 s is shared out, a half and a quarter of it before" in help

@@ -136,6 +136,8 @@ VALUES = {
     "ws_ping_timeout": "1",
     "ws_per_message_deflate": "",
     "ws_drain_code": "1001",
+    "on_disconnect": "cancel",
+    "shutdown_timeout": "9",
 }
 
 

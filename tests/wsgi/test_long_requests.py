@@ -302,3 +302,53 @@ def test_a_worker_that_does_not_get_its_thread_back_is_replaced(
         server.wait_for_log("in wait_for_ever")
         with server.connect() as sock:
             assert Client(sock).get().body == b"quick"
+
+
+def endless_events(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+    start_response("200 OK", [("Content-Type", "text/event-stream; charset=utf-8")])
+    while True:
+        yield b"data: x\n\n"
+        time.sleep(0.02)
+
+
+def test_a_stream_of_events_ends_whole_when_the_worker_leaves(threads: int) -> None:
+    with (
+        no_descriptor_leaks(),
+        serving(endless_events, threads=threads, stream_drain=0.3) as shell,
+    ):
+        stop = beat_for(shell)
+        client = shell.connect()
+        client.send(GET)
+        wait_until(lambda: shell.seat.slot.in_flight, "the stream has begun")
+        shell.drain()
+        response = client.response()
+        assert response.is_whole
+        assert response.body.endswith(b"data: x\n\n")
+        shell.join()
+        stop.set()
+
+
+STREAMING = """
+import time
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    while True:
+        yield b"x"
+        time.sleep(0.1)
+"""
+
+
+@pytest.mark.timeout(60)
+def test_a_call_that_outlives_the_drain_of_its_only_thread_is_named(tmp_path: Path) -> None:
+    (tmp_path / "streaming.py").write_text(STREAMING)
+    with serve("streaming:app", "--graceful-timeout", "1", cwd=tmp_path) as server:
+        with server.connect() as sock:
+            sock.sendall(GET)
+            assert sock.recv(1000)
+            began = time.monotonic()
+            server.process.terminate()
+            server.wait_for_log("Killed, as a call does not return: GET /")
+            server.wait()
+            assert time.monotonic() - began < 10
+        assert "streaming.py" in server.log

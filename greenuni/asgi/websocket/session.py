@@ -99,6 +99,11 @@ class Session:
         """See `service.Running`."""
         return f"{self._title()} (WebSocket), {now - self._started_at:.1f} s"
 
+    @property
+    def is_event_stream(self) -> bool:
+        """See `service.Running`."""
+        return False
+
     def dismiss(self) -> None:
         """See `service.Running`."""
         self._socket.start_drain()

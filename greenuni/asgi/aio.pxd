@@ -1,4 +1,5 @@
 cimport cython
+from greenuni.asgi.eager cimport EagerStarts
 
 cdef bint _CAN_START_EAGERLY, _TASKS_TAKE_CONTEXT
 cdef object _Task
@@ -9,5 +10,6 @@ cdef str _NAME
 cdef class AsyncioRuntime:
     cdef readonly object cancelled
     cdef object _loop
+    cdef EagerStarts _eager_starts
 
     cpdef spawn(self, context, run)

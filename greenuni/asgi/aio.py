@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
+from greenuni.asgi.eager import EagerStarts
 from greenuni.asgi.interfaces import Cancellable, Waiting
 
 # Without an eager start each request would cost one more turn through the loop's queue.
@@ -22,11 +23,12 @@ _Task: Callable[..., asyncio.Task[None]] = asyncio.Task  # its signature depends
 class AsyncioRuntime:
     """See the module."""
 
-    __slots__ = ("_loop", "cancelled")
+    __slots__ = ("_eager_starts", "_loop", "cancelled")
 
     def __init__(self) -> None:
         self.cancelled: type[BaseException] = asyncio.CancelledError
         self._loop = asyncio.get_running_loop()
+        self._eager_starts = EagerStarts(self._loop)
 
     def watch(self, fd: int, callback: Callable[[], object]) -> None:
         self._loop.add_reader(fd, callback)
@@ -34,15 +36,19 @@ class AsyncioRuntime:
     def unwatch(self, fd: int) -> None:
         self._loop.remove_reader(fd)
 
-    def spawn(self, context: Context, run: Coroutine[Any, Any, None]) -> Cancellable:
+    def spawn(self, context: Context, run: Coroutine[Any, Any, None]) -> Cancellable | None:
         # A context can be entered once at a time. Copying it takes constant time, and lets a request
         # be started from within another one.
         context = context.copy()
         loop = self._loop
-        if not _TASKS_TAKE_CONTEXT or loop.get_task_factory() is not None:
+        if loop.get_task_factory() is not None:
             return context.run(loop.create_task, run)
         if _CAN_START_EAGERLY:
             return _Task(run, loop=loop, context=context, eager_start=True)
+        if self._eager_starts.can_start():
+            return self._eager_starts.start(context, run)
+        if not _TASKS_TAKE_CONTEXT:
+            return context.run(loop.create_task, run)
         # Before Python 3.12 a number for a name is formatted at once, which costs more than the rest.
         return _Task(run, loop=loop, context=context, name=_NAME)
 

@@ -75,8 +75,8 @@ class Runtime(Protocol):
 
     def unwatch(self, fd: int) -> None: ...
 
-    def spawn(self, context: Context, run: Coroutine[Any, Any, None]) -> Cancellable:
-        """Start ``run`` in a task of its own, in a copy of ``context``."""
+    def spawn(self, context: Context, run: Coroutine[Any, Any, None]) -> Cancellable | None:
+        """Start ``run`` in a task of its own, in a copy of ``context``; None if it has returned."""
 
     def new_waiting(self) -> Waiting: ...
 

@@ -28,7 +28,7 @@ from greenuni.asgi.channel import TransportUser
 from greenuni.poller import READ, WRITE, new_poller
 from greenuni.transfer import maybe_receive, send
 
-# Sockets served in one turn, at most. Then the tasks that they started run, so that the first of many
+# Sockets served in one turn, at most. Then the tasks of the loop have theirs, so that the first of many
 # who ask at once is not answered only when all of them have been read.
 BATCH = 16
 

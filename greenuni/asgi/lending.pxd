@@ -1,0 +1,2 @@
+cpdef step(context, run)
+cpdef Py_ssize_t count_ties(subject) except -1

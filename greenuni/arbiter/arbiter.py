@@ -15,11 +15,13 @@ from typing import NoReturn
 
 from greenuni import build
 from greenuni.arbiter.children import Children
-from greenuni.arbiter.effects import BecomeWorker, Effects, Setup, announce
+from greenuni.arbiter.effects import BecomeMold, BecomeWorker, Effects, Setup, announce
 from greenuni.arbiter.events import Event, Signalled, Tick, of_pool
 from greenuni.arbiter.fleet import Fleet, direct, next_deadline
 from greenuni.arbiter.inherited import Inherited
-from greenuni.arbiter.preload import Preload, preload_pools
+from greenuni.arbiter.mold import MoldSeat, Preload, run_mold
+from greenuni.arbiter.orphans import INIT_PID, adopt_orphans
+from greenuni.arbiter.preload import Preloaded, preload_pools
 from greenuni.arbiter.signals import SignalPipe, StoppedEarly
 from greenuni.arbiter.table import counted
 from greenuni.arbiter.title import set_title
@@ -27,30 +29,31 @@ from greenuni.config import Config
 from greenuni.errors import GreenuniError
 from greenuni.observe import Logs
 
-INIT_PID = 1
-
 LoadConfig = Callable[[], Config]
 
 
 def run(
     load_config: LoadConfig,
     run_worker: Callable[[Inherited], NoReturn],
-    preload: Preload | None,
+    preload: Preload,
 ) -> int:
     """Supervise until told to stop; returns the exit status of the server.
 
-    ``preload`` is called once, before the first fork, when the configuration says ``preload_app``. In a
-    forked child ``run_worker`` is called instead of returning, after all frames of the arbiter are gone.
+    ``preload`` loads the application of a pool that says ``preload_app``, in the mold that its workers are
+    forked from. In a worker ``run_worker`` is called instead of returning. In both all frames of the
+    arbiter are gone.
     Raises ``ConfigError`` when the first configuration or its logs cannot be used: there is no log to
     write that to. Whatever goes wrong later is logged.
     """
     outcome = _supervise(load_config, preload)
+    if isinstance(outcome, MoldSeat):
+        outcome = run_mold(outcome, preload)
     if isinstance(outcome, Inherited):
         run_worker(outcome)
     return outcome
 
 
-def _supervise(load_config: LoadConfig, preload: Preload | None) -> int | Inherited:
+def _supervise(load_config: LoadConfig, preload: Preload) -> int | Inherited | MoldSeat:
     with ExitStack() as owned:
         try:
             signals = SignalPipe()
@@ -66,6 +69,9 @@ def _supervise(load_config: LoadConfig, preload: Preload | None) -> int | Inheri
         except BecomeWorker as birth:
             owned.pop_all()  # all that belongs to the arbiter, which this process is not any more
             return birth.inherited
+        except BecomeMold as birth:
+            owned.pop_all()
+            return birth.seat
 
 
 def _serve(
@@ -74,7 +80,7 @@ def _serve(
     signals: SignalPipe,
     owned: ExitStack,
     load_config: LoadConfig,
-    preload: Preload | None,
+    preload: Preload,
 ) -> int:
     """Start and loop; ``owned`` gets what must be undone at the end."""
     _introduce(config, logs)
@@ -88,7 +94,7 @@ def _serve(
         setup = Setup.open(config)
         owned.callback(setup.close)
         announce(logs.error, setup.listeners.values())
-        preloaded = preload_pools(config, preload, logs.error) if preload else {}
+        preloaded = _preload_here(config, preload, logs)
     except GreenuniError as error:
         details = getattr(error, "details", "")
         logs.error.error("%s%s", error, f"\n{details.rstrip()}" if details else "")
@@ -104,6 +110,14 @@ def _serve(
     gc.freeze()
     fleet = Fleet.start(setup.plans(preloaded), config.signal_pool)
     return _loop(fleet, effects, children, signals)
+
+
+def _preload_here(config: Config, preload: Preload, logs: Logs) -> dict[str, Preloaded]:
+    """Where molds cannot be had, the arbiter itself loads what is to be preloaded. Raises `GreenuniError`."""
+    if not any(pool.preload_app for pool in config.each_pool) or adopt_orphans():
+        return {}
+    logs.error.warning("--preload: HUP does not load the application again on this system")
+    return preload_pools(config, preload, logs.error)
 
 
 def _introduce(config: Config, logs: Logs) -> None:

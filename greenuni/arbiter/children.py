@@ -10,7 +10,7 @@ import logging
 import os
 import select
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from greenuni.arbiter.events import Died, Event, Said
@@ -50,15 +50,23 @@ class Children:
         self._adopts = adopts
         self._by_serial: dict[int, Child] = {}
         self._by_reader: dict[int, Child] = {}
-        self._board = Board()
+        self.board = Board()
         self._oom = OomCounter(find_oom_file())
         # EOF on the read end tells a worker that the arbiter is gone, however it went.
-        self._lifeline, self._lifeline_writer = os.pipe()
+        self.lifeline, self._lifeline_writer = os.pipe()
+        self.on_stranger: Callable[[int, Exit], list[Event]] = _no_events  # reaped, but no worker
+        self._others: dict[int, Callable[[], list[Event]]] = {}
         self._poll = select.poll()  # unlike epoll it has no descriptor that a child would share
 
-    def watch(self, descriptor: int) -> None:
-        """Let `wait` return for this descriptor, too."""
+    def watch(self, descriptor: int, heard: Callable[[], list[Event]] = list) -> None:
+        """Let `wait` return for this descriptor, too, with what ``heard`` makes of it."""
+        self._others[descriptor] = heard
         self._poll.register(descriptor, select.POLLIN)
+
+    def unwatch(self, descriptor: int) -> None:
+        """Undo `watch`. Harmless if that has been done."""
+        if self._others.pop(descriptor, None) is not None:
+            self._poll.unregister(descriptor)
 
     def wait(self, milliseconds: int | None) -> list[Event]:
         """Wait until something happens or time is up; returns what the workers said."""
@@ -66,6 +74,8 @@ class Children:
         for descriptor, _ in self._poll.poll(milliseconds):
             if descriptor in self._by_reader:
                 events += self._hear(self._by_reader[descriptor])
+            elif descriptor in self._others:
+                events += self._others[descriptor]()
         return events
 
     def _hear(self, child: Child) -> list[Event]:
@@ -101,12 +111,12 @@ class Children:
         """
         reader, writer = os.pipe()
         try:
-            slot = self._board.take()
-            siblings = self._board.siblings(slot.index, crowd)
+            slot = self.board.take()
+            siblings = self.board.siblings(slot.index, crowd)
             try:
                 pid = os.fork()
             except OSError:
-                self._board.give_back(slot.index)
+                self.board.give_back(slot.index)
                 raise
         except OSError:
             os.close(reader)
@@ -114,16 +124,40 @@ class Children:
             raise
         if pid == 0:
             os.close(reader)
-            self._leave_to_child()
-            return Birth(slot, siblings, writer, self._lifeline)
+            self.leave_to_child()
+            return Birth(slot, siblings, writer, self.lifeline)
         os.close(writer)
-        os.set_blocking(reader, False)
-        child = Child(serial, pid, reader, slot.index)
-        self._by_serial[serial] = self._by_reader[reader] = child
-        self._poll.register(reader, select.POLLIN)
+        self._know(Child(serial, pid, reader, slot.index))
         return pid
 
-    def _leave_to_child(self) -> None:
+    def enter(self, serial: int, fork: Callable[[int, int], int]) -> int:
+        """Take in a worker that another process forks; returns its pid.
+
+        ``fork`` is given the index of a slot and the worker's end of the message pipe, and returns the
+        pid. It raises ``OSError`` when there is none, as this does.
+        """
+        reader, writer = os.pipe()
+        try:
+            slot = self.board.take()
+            try:
+                pid = fork(slot.index, writer)
+            except OSError:
+                self.board.give_back(slot.index)
+                raise
+        except OSError:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
+        self._know(Child(serial, pid, reader, slot.index))
+        return pid
+
+    def _know(self, child: Child) -> None:
+        os.set_blocking(child.reader, False)
+        self._by_serial[child.serial] = self._by_reader[child.reader] = child
+        self._poll.register(child.reader, select.POLLIN)
+
+    def leave_to_child(self) -> None:
         """Close what only the arbiter may hold: above all the end of the lifeline that must go with it."""
         os.close(self._lifeline_writer)
         for sibling in self._by_serial.values():
@@ -140,7 +174,7 @@ class Children:
     def readings(self) -> dict[int, Reading]:
         """The scoreboard, by serial."""
         self._oom.forget()
-        return {child.serial: self._board.read(child.index) for child in self._by_serial.values()}
+        return {child.serial: self.board.read(child.index) for child in self._by_serial.values()}
 
     # Death
 
@@ -151,6 +185,8 @@ class Children:
         for pid, exit in self._any_ended() if self._adopts else self._ended(by_pid):
             if pid in by_pid:
                 events += self._bury(by_pid[pid], exit)
+            else:
+                events += self.on_stranger(pid, exit)
         return events
 
     def _ended(self, pids: Iterable[int]) -> Iterator[tuple[int, Exit]]:
@@ -188,19 +224,23 @@ class Children:
         self._stop_hearing(child)
         os.close(child.reader)
         del self._by_serial[child.serial]
-        requests = self._board.read(child.index).requests
-        self._board.give_back(child.index)
+        requests = self.board.read(child.index).requests
+        self.board.give_back(child.index)
         return [*events, Died(child.serial, exit, requests)]
 
     def close(self) -> None:
         """Release the descriptors; workers that are left take it for the arbiter's end."""
         for child in self._by_serial.values():
             os.close(child.reader)
-        os.close(self._lifeline)
+        os.close(self.lifeline)
         os.close(self._lifeline_writer)
 
     def __repr__(self) -> str:
         return f"<Children {sorted(child.pid for child in self._by_serial.values())}>"
+
+
+def _no_events(pid: int, exit: Exit) -> list[Event]:
+    return []
 
 
 def _read(descriptor: int) -> bytes | None:

@@ -28,6 +28,7 @@ from greenuni.arbiter.events import (
     Said,
     Stop,
     Tick,
+    Unborn,
     debug,
     error,
     info,
@@ -132,6 +133,11 @@ def _fork_failed(table: Table, now: float, event: ForkFailed) -> list[Command]:
     return lost_while_booting(table, now, worker, Failed(message, "", 1))
 
 
+def _unborn(table: Table, now: float, event: Unborn) -> list[Command]:
+    worker = table.workers.pop(event.serial)
+    return lost_while_booting(table, now, worker, event.failure)
+
+
 def _said(table: Table, now: float, event: Said) -> list[Command]:
     worker = table.workers.get(event.serial)
     return _MESSAGES[type(event.message)](table, now, worker, event.message) if worker else []
@@ -221,6 +227,7 @@ _HANDLERS: dict[type[Any], Callable[[Table, float, Any], list[Command]]] = {
     Kill: _kill_all,
     Forked: _forked,
     ForkFailed: _fork_failed,
+    Unborn: _unborn,
     Said: _said,
     Died: _died,
 }

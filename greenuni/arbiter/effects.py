@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import os
+import socket
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +35,9 @@ from greenuni.arbiter.events import (
 from greenuni.arbiter.inherited import Inherited
 from greenuni.arbiter.links import Link, close_links, open_links, pools_of
 from greenuni.arbiter.listeners import Listener, close_all, open_listeners
+from greenuni.arbiter.mold import MoldSeat
+from greenuni.arbiter.molds import Mold, MoldEnds, Molds, fork_mold
+from greenuni.arbiter.orphans import adopt_orphans
 from greenuni.arbiter.preload import Preloaded
 from greenuni.arbiter.signals import SignalPipe
 from greenuni.arbiter.table import Plan
@@ -40,6 +45,7 @@ from greenuni.arbiter.title import set_title
 from greenuni.config import Address, Config
 from greenuni.errors import GreenuniError
 from greenuni.observe import Logs
+from greenuni.shell import Pools
 
 RESTART_ONLY = ("chdir", "pidfile", "reuse_port")
 
@@ -50,6 +56,14 @@ class BecomeWorker(BaseException):
     def __init__(self, inherited: Inherited) -> None:
         super().__init__(inherited)
         self.inherited = inherited
+
+
+class BecomeMold(BaseException):
+    """Raised in a forked child: unwind out of the arbiter, then be the mold that has ``seat``."""
+
+    def __init__(self, seat: MoldSeat) -> None:
+        super().__init__(seat)
+        self.seat = seat
 
 
 @dataclass
@@ -120,54 +134,105 @@ class Effects:
         self._preloaded = preloaded
         self._children = children
         self._pid = os.getpid()
+        self._adopts_orphans: bool | None = None  # not tried yet
+        self._molds = Molds(
+            children, lambda: self._logs.error, self._make_mold, self._listeners_for
+        )
 
     def carry_out(self, command: Command) -> list[Event]:
-        """Do it; returns what came of it. In a forked child it raises `BecomeWorker`."""
+        """Do it; returns what came of it. In a forked child it raises `BecomeWorker` or `BecomeMold`."""
         events: list[Event] = _ACTIONS[type(command)](self, command)
         return events
 
     def _spawn(self, command: Spawn) -> list[Event]:
-        setup = self._setups[command.generation]
-        config = setup.config_of(command.pool)
-        pools = pools_of(setup.config, setup.links, command.pool)
-        crowd = config.pool if config.mount is None else ""
+        config = self._setups[command.generation].config_of(command.pool)
         try:
-            listeners = [
-                listener.for_place(command.number) for listener in setup.listeners_of(command.pool)
-            ]
-            with self._signals.held():
-                birth = self._children.fork(command.serial, crowd)
-                if not isinstance(birth, int):
-                    self._signals.leave_to_child()
+            if self._uses_mold(config):
+                return self._molds.spawn(command)
+            return self._fork(command, config)
         except (OSError, GreenuniError) as error:
             return [ForkFailed(command.serial, str(error))]
+
+    def _fork(self, command: Spawn, config: Config) -> list[Event]:
+        listeners = self._listeners_for(command)
+        with self._signals.held():
+            birth = self._children.fork(command.serial, _crowd_of(config))
+            if not isinstance(birth, int):
+                self._signals.leave_to_child()
         if isinstance(birth, int):
             return [Forked(command.serial, birth)]
+        inherit = self._inheritance(command.generation, command.pool)
         preloaded = self._preloaded.get(command.pool)
+        inherited = inherit(
+            number=command.number,
+            listeners=tuple(listeners),
+            application=preloaded.take() if preloaded else None,
+            slot=birth.slot,
+            siblings=birth.siblings,
+            channel=birth.channel,
+        )
+        self._leave_to_child(listeners, inherited.pools)
+        raise BecomeWorker(inherited)
+
+    def _listeners_for(self, command: Spawn) -> list[socket.socket]:
+        setup = self._setups[command.generation]
+        return [listener.for_place(command.number) for listener in setup.listeners_of(command.pool)]
+
+    def _inheritance(self, generation: int, pool: str) -> functools.partial[Inherited]:
+        """The record of a worker, but for what each has of its own."""
+        setup = self._setups[generation]
+        return functools.partial(
+            Inherited,
+            generation=generation,
+            config=setup.config_of(pool),
+            pools=pools_of(setup.config, setup.links, pool),
+            logs=self._logs,
+            lifeline=self._children.lifeline,
+            arbiter_pid=self._pid,
+        )
+
+    def _leave_to_child(self, listeners: list[socket.socket], pools: Pools) -> None:
+        """Close in a child what is not for it."""
         for listener in self._all_listeners():
             listener.leave_to_child(keep=listeners)
         for link in self._all_links():
             link.leave_to_child(pools)
-        raise BecomeWorker(
-            Inherited(
-                number=command.number,
-                generation=command.generation,
-                config=config,
-                listeners=tuple(listeners),
-                pools=pools,
-                application=preloaded.take() if preloaded else None,
-                logs=self._logs,
-                slot=birth.slot,
-                siblings=birth.siblings,
-                channel=birth.channel,
-                lifeline=birth.lifeline,
-                arbiter_pid=self._pid,
-            )
+        self._molds.leave_to_child()
+
+    # Preloading
+
+    def _uses_mold(self, config: Config) -> bool:
+        """Whether a mold forks the pool's workers; where there can be none, the arbiter preloads."""
+        if not config.preload_app or config.pool in self._preloaded:
+            return False
+        if self._adopts_orphans is None:
+            self._adopts_orphans = adopt_orphans()
+        return self._adopts_orphans
+
+    def _make_mold(self, generation: int, pool: str) -> Mold:
+        config = self._setups[generation].config_of(pool)
+        board, crowd = self._children.board, _crowd_of(config)
+        board.siblings(0, crowd)  # what it is in must be shared before the fork
+        with self._signals.held():
+            made = fork_mold(generation, pool, os.fork)
+            if isinstance(made, MoldEnds):
+                self._signals.leave_to_child()
+        if isinstance(made, Mold):
+            return made
+        inherit = self._inheritance(generation, pool)
+        self._children.leave_to_child()
+        self._leave_to_child([], inherit.keywords["pools"])
+        raise BecomeMold(
+            MoldSeat(config, self._logs, board, crowd, made.casts, made.channel, self._pid, inherit)
         )
 
+    # The rest
+
     def _send(self, command: Send) -> list[Event]:
-        self._children.send(command.serial, command.signal)
-        return []
+        events = self._molds.send(command.serial, command.signal)
+        if events is None:
+            self._children.send(command.serial, command.signal)
+        return events or []
 
     def _log(self, command: Log) -> list[Event]:
         text = f"{command.text}\n{command.details.rstrip()}" if command.details else command.text
@@ -212,12 +277,13 @@ class Effects:
             if getattr(config, name) != getattr(self._first_config, name):
                 self._logs.error.warning("A new value of %s needs a restart", name)
         for pool in config.each_pool:
-            if pool.preload_app is not (pool.pool in self._preloaded):
+            if pool.preload_app is not (pool.pool in self._preloaded or self._uses_mold(pool)):
                 text = of_pool(pool.pool, "A new value of preload_app needs a restart")
                 self._logs.error.warning("%s", text)
 
     def _reopen_logs(self, command: ReopenLogs) -> list[Event]:
         self._logs.reopen()
+        self._molds.reopen_logs()
         return []
 
     def _settle(self, command: Settle) -> list[Event]:
@@ -245,8 +311,13 @@ class Effects:
             if listener not in used:
                 listener.close()
         close_links(set(links) - set(self._all_links()))
+        self._molds.keep(self._may_fork)
         if self._setups and all(setup.config is not self._logged for setup in setups):
             self._go_back_to_logs_of(self._setups[max(self._setups)].config)
+
+    def _may_fork(self, generation: int, pool: str) -> bool:
+        """Whether a worker of that pool and generation can still be wanted."""
+        return generation in self._setups and pool in self._setups[generation].users
 
     def _show_pool(self, command: ShowPool) -> list[Event]:
         for setup in self._setups.values():
@@ -264,10 +335,12 @@ class Effects:
             listener.close()
         for link in self._all_links():
             link.show(False)
+        self._molds.close()
         return []
 
     def close(self) -> None:
         """Give everything up that is held for workers. May be called again."""
+        self._molds.close()
         for setup in self._setups.values():
             setup.close()
 
@@ -303,6 +376,11 @@ _ACTIONS: dict[type[Any], Callable[[Effects, Any], list[Event]]] = {
     CloseListeners: Effects._close_listeners,
     Finish: Effects._finish,
 }
+
+
+def _crowd_of(config: Config) -> str:
+    """The name of those who accept from the same listeners; see `Children.fork`."""
+    return config.pool if config.mount is None else ""
 
 
 def _refused(error: GreenuniError) -> ConfigRefused:

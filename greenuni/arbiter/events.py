@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from greenuni.arbiter.exits import Exit
-from greenuni.arbiter.messages import Message
+from greenuni.arbiter.messages import Failed, Message
 from greenuni.arbiter.scoreboard import Reading
 from greenuni.arbiter.table import Plan
 
@@ -47,6 +47,14 @@ class ForkFailed:
 
     serial: int
     reason: str
+
+
+@dataclass(frozen=True)
+class Unborn:
+    """A worker was not forked, because the application could not be preloaded."""
+
+    serial: int
+    failure: Failed
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ class ConfigRefused:
     details: str = ""  # the traceback of a configuration file that raised
 
 
-Event = Signalled | Tick | Forked | ForkFailed | Said | Died | Configured | ConfigRefused
+Event = Signalled | Tick | Forked | ForkFailed | Unborn | Said | Died | Configured | ConfigRefused
 
 # What the fleet tells one pool
 
@@ -128,7 +136,9 @@ class Kill:
     reason: str
 
 
-PoolEvent = Tick | Forked | ForkFailed | Said | Died | Planned | ChangeCount | Stop | Quit | Kill
+PoolEvent = (
+    Tick | Forked | ForkFailed | Unborn | Said | Died | Planned | ChangeCount | Stop | Quit | Kill
+)
 
 # Commands
 

@@ -48,6 +48,7 @@ from greenuni.arbiter.events import (
     Signalled,
     Stop,
     Tick,
+    Unborn,
     error,
     info,
     of_pool,
@@ -139,7 +140,9 @@ def _tell_all(fleet: Fleet, now: float, event: PoolEvent) -> list[Command]:
     return [command for table in fleet.tables for command in _tell(table, now, event)]
 
 
-def _of_worker(fleet: Fleet, now: float, event: Forked | ForkFailed | Died) -> list[Command]:
+def _of_worker(
+    fleet: Fleet, now: float, event: Forked | ForkFailed | Unborn | Died
+) -> list[Command]:
     table = fleet.table_of(event.serial)
     return _tell(table, now, event) if table else []
 
@@ -353,6 +356,7 @@ _HANDLERS: dict[type[Any], Callable[[Fleet, float, Any], list[Command]]] = {
     ConfigRefused: _config_refused,
     Forked: _of_worker,
     ForkFailed: _of_worker,
+    Unborn: _of_worker,
     Said: _said,
     Died: _of_worker,
 }

@@ -1,4 +1,4 @@
-"""What a worker says to the arbiter, all of it: rare events, typed, on a pipe.
+"""What a worker, or a mold, says to the arbiter, all of it: rare events, typed, on a pipe.
 
 On the wire a message is four bytes of length, big-endian, and a JSON object with its fields and its
 ``kind``. A message is written whole under a lock; the reader takes whatever bytes there are.
@@ -57,10 +57,15 @@ class Changed:
     path: str
 
 
-Message = Booted | Ready | Failed | Retiring | Changed
+@dataclass(frozen=True)
+class Loaded:
+    """A mold has loaded the application, and can fork workers."""
+
+
+Message = Booted | Ready | Failed | Retiring | Changed | Loaded
 
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__.lower(): kind for kind in (Booted, Ready, Failed, Retiring, Changed)
+    kind.__name__.lower(): kind for kind in (Booted, Ready, Failed, Retiring, Changed, Loaded)
 }
 
 

@@ -1,4 +1,4 @@
-"""Loading applications before the first fork, so that workers share what that takes.
+"""Loading applications in the arbiter itself, for systems on which a mold cannot give its workers away.
 
 Several pools are loaded into one interpreter, one after the other, and must not meet there: environment,
 directory and import path are put back after each, and the modules of its own project are put aside until a
@@ -10,19 +10,18 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 
 from greenuni.arbiter.events import of_pool
+from greenuni.arbiter.forksafety import warn_of_fork
+from greenuni.arbiter.mold import Preload
 from greenuni.config import Config
 from greenuni.errors import GreenuniError
 from greenuni.modules import is_library
 from greenuni.shell import Application
-
-Preload = Callable[[Config], Application]
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,8 @@ def preload_pools(config: Config, preload: Preload, log: logging.Logger) -> dict
         with _same_surroundings(modules):
             application = _load(preload, pool)
         loaded[pool.pool] = Preloaded(application, modules)
-    if loaded and threading.active_count() > 1:
-        log.warning("The preloaded application has started threads, which workers will not have")
+    if loaded:
+        warn_of_fork(log)
     return loaded
 
 

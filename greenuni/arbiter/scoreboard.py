@@ -58,6 +58,10 @@ class Board:
         slot.set_state(WorkerState.BOOTING)
         return slot
 
+    def slot(self, index: int) -> BoardSlot:
+        """A slot that has been taken, for a process that another one forks."""
+        return BoardSlot(self._memory, index)
+
     def give_back(self, index: int) -> None:
         """The worker of this slot has ended."""
         self._leave(index)

@@ -118,8 +118,8 @@ class Worker:
 
     @property
     def label(self) -> str:
-        """How log lines name it."""
-        return f"worker {self.number} (pid {self.pid})"
+        """How log lines name it. Under ``--preload`` it may have to wait for its fork."""
+        return f"worker {self.number} ({f'pid {self.pid}' if self.pid else 'not forked yet'})"
 
     def __repr__(self) -> str:
         return f"<Worker {self.number} pid={self.pid} gen={self.generation} {self.stage.value}>"

@@ -43,8 +43,8 @@ def _check_reload(config: Config) -> None:
     if config.reload and config.preload_app:
         where = f" in pool {config.pool}" if config.pool else ""
         raise ConfigError(
-            f"--reload and --preload exclude each other{where}: preloaded code stays in the arbiter, "
-            "so restarted workers would run the old code"
+            f"--reload and --preload exclude each other{where}: it is a worker that waits for the next "
+            "save, and there is none while preloaded code is broken"
         )
 
 

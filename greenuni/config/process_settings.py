@@ -235,7 +235,8 @@ class WorkerSettings:
         False,
         Switch(),
         "--preload",
-        help="import the application before the workers are forked; HUP then keeps the old code",
+        help="import the application once, in a process that the workers are forked from, so that they share "
+        "its memory. HUP imports it again; where orphans cannot be adopted (not Linux) the code stays",
     )
     reload: bool = setting(
         False,

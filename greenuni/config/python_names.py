@@ -17,6 +17,7 @@ from greenuni.config.tables import NOT_IN_FILES, POOLS, SERVER_KEYS, add_pools, 
 from greenuni.config.unsupported import GUNICORN_KEYS
 from greenuni.errors import ConfigError
 
+COMMON_HELPERS = {"max_workers"}  # what many files compute `workers` from
 CLOSE = 0.85  # "worker" is workers, "max_workers" and "timeout_str" are helpers
 PLAIN = (bool, int, float, str, list, tuple, dict)
 GENERIC = frozenset({"env", "name", "pid"})  # flags whose names anybody may use for something else
@@ -75,7 +76,7 @@ def _check_spelling(name: str, variables: Mapping[str, object], place: str) -> N
 
 def _resembled(name: str) -> str | None:
     """The setting that ``name`` is close to, None if it is one itself or close to none."""
-    if name in KNOWN or name in _GUNICORN_RENAMES or name.isupper():
+    if name in KNOWN or name in _GUNICORN_RENAMES or name in COMMON_HELPERS or name.isupper():
         return None
     if name in KEYS and name not in GENERIC:  # the name of its flag
         return KEYS[name].name

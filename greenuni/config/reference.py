@@ -111,10 +111,10 @@ the others.
   request's host comes before any host. No two pools have the same mount.
 - Settings marked "for the whole server" cannot stand in a pool. What limits a request head is among them:
   until it is read, nobody knows which pool it is for.
-- The applications of several pools with `preload_app` are loaded into one interpreter, one after the other,
-  and the workers of every pool are forked from it. A pool sees only the modules of its own project, but
-  installed packages are common to all, with what they keep: beside a preloaded Django project there can be
-  no second one.
+- Each pool with `preload_app` has a process of its own in which its application is loaded, and from which its
+  workers are forked; pools share nothing by that. Where the system is not Linux they are loaded into one
+  interpreter, one after the other: a pool sees only the modules of its own project, but installed packages
+  are common to all, with what they keep, so beside a preloaded Django project there can be no second one.
 - A worker finds the name of its pool in `GREENUNI_POOL`, and its number in it in `GREENUNI_WORKER_ID`. Its
   lines in the error log begin with the name. The logs are common to all: where pools run as different users,
   log to standard error, or rotate by copying, because a worker can reopen only a file that its user may

@@ -76,3 +76,12 @@ def start(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
         print(
             f"--- log ---\n{server.log}--- end of log ---"
         )  # pytest shows it when the test failed
+
+
+@pytest.fixture(params=["mold", "arbiter"])
+def preloading(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Who preloads the application of the servers that this test starts."""
+    if request.param == "arbiter":
+        (tmp_path / "without-molds").touch()
+    who: str = request.param
+    return who

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from greenuni.arbiter import run
+from greenuni.arbiter import arbiter, effects, run
 from greenuni.config import Config, read_config
 from greenuni.errors import ConfigError
 from greenuni.shell import Application, Seat
@@ -66,5 +66,7 @@ def serve_nobody(seat: Seat) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, os.getcwd())
+    if os.path.exists("without-molds"):  # as on a system that gives orphans to process 1 alone
+        arbiter.adopt_orphans = effects.adopt_orphans = lambda: False
     preload = load_application
     sys.exit(run(load_config, functools.partial(run_worker, find_shell=find_shell), preload))

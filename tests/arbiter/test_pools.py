@@ -303,7 +303,9 @@ def test_twenty_hups_leave_no_descriptor_behind(start_pools: StartPools, tmp_pat
     )
 
 
-def test_preloaded_pools_have_surroundings_of_their_own(start: Start, tmp_path: Path) -> None:
+def test_preloaded_pools_have_surroundings_of_their_own(
+    start: Start, tmp_path: Path, preloading: str
+) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}.py").write_text(
@@ -320,9 +322,10 @@ def test_preloaded_pools_have_surroundings_of_their_own(start: Start, tmp_path: 
     )
     server = start(SHELL.replace("    seat.ready()\n", LATE), wait=False)
     server.wait_for_log("Serving ", 2)
-    assert f"Loaded a 1 one {server.pid}\n" in server.log
-    assert f"Loaded b None two {server.pid}\n" in server.log
-    assert server.log.count("Loaded") == 2
+    loaded = dict(re.findall(r"Loaded (a 1 one|b None two) (\d+)\n", server.log))
+    assert server.log.count("Loaded") == len(loaded) == 2
+    by_arbiter = [pid == str(server.pid) for pid in loaded.values()]
+    assert by_arbiter == [preloading == "arbiter"] * 2
     server.wait_for_log("Here is a 1 one")
     server.wait_for_log("Here is b None two")
 
@@ -335,6 +338,7 @@ LATE = """
 """
 
 
+@pytest.mark.usefixtures("preloading")
 def test_modules_of_one_preloaded_pool_are_not_seen_by_another(
     start: Start, tmp_path: Path
 ) -> None:
@@ -359,6 +363,7 @@ def test_modules_of_one_preloaded_pool_are_not_seen_by_another(
         assert f"[{name}] Late {name}\n" in server.log
 
 
+@pytest.mark.usefixtures("preloading")
 def test_a_preloaded_pool_that_cannot_be_loaded_is_named(start: Start, tmp_path: Path) -> None:
     configure(
         tmp_path, '[pools.a]\napp = "nothing_here:app"\npreload_app = true\nbind = "127.0.0.3:0"'

@@ -126,12 +126,9 @@ def test_who_does_not_drain_is_killed_two_seconds_after_its_time(start: Start) -
     assert killed in server.log
 
 
-@pytest.mark.parametrize("preload_app", [False, True])
-def test_term_while_the_application_is_imported(
-    start: Start, preload_app: bool, tmp_path: Path
-) -> None:
+def test_term_while_the_application_is_imported(start: Start, tmp_path: Path) -> None:
     source = "import pathlib, time; pathlib.Path('importing').touch(); time.sleep(60)"
-    server = start(source, wait=False, preload_app=preload_app)
+    server = start(source, wait=False)
     wait_until((tmp_path / "importing").exists, "the import has begun")
     server.signal(signal.SIGTERM)
     assert server.wait(5) == 0

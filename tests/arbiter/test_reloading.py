@@ -158,33 +158,6 @@ def serve(seat):
     wait_for_workers(server, 1)
 
 
-def test_preload_imports_once_and_hup_says_so(start: Start) -> None:
-    server = start("print('imported', flush=True)", workers=2, preload_app=True)
-    server.wait_for_log("Booting worker", 2)
-    server.signal(signal.SIGHUP)
-    server.wait_for_log("the application is not loaded again")
-    server.wait_for_log("Reloaded")
-    assert server.log.count("imported") == 1
-
-
-def test_a_preloaded_application_cannot_make_the_arbiter_deaf(start: Start) -> None:
-    source = """
-import asyncio, signal, threading, time
-asyncio.run(asyncio.sleep(0))
-signal.set_wakeup_fd(-1)
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
-"""
-    server = start(source, workers=2, preload_app=True)
-    server.wait_for_log("Seated", 2)
-    assert "has started threads, which workers will not have" in server.log
-    os.kill(server.workers()[0], signal.SIGKILL)
-    server.wait_for_log("was ended by SIGKILL")
-    server.wait_for_log("Seated", 3)
-    assert server.stop() == 0
-
-
 def test_hup_names_the_settings_that_need_a_restart(start: Start, tmp_path: Path) -> None:
     server = start(reuse_port=False)
     server.write_config(reuse_port=True, pidfile=str(tmp_path / "server.pid"))
@@ -222,13 +195,6 @@ def serve(seat):
     server = start(source, wait=False)
     assert server.wait() == 3
     assert "word the last one" in server.log
-
-
-def test_a_preloaded_application_that_cannot_be_imported(start: Start) -> None:
-    server = start("raise RuntimeError('no database')", wait=False, preload_app=True, workers=3)
-    assert server.wait() == 3
-    assert server.log.count(TRACEBACK) == 1
-    assert "Booting" not in server.log
 
 
 def test_reload_follows_the_files(start: Start) -> None:

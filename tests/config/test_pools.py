@@ -256,7 +256,7 @@ def test_nobody_listens_on_a_shared_port_without_mounts(read: Read, pools: Pools
         ),
         (
             'reload = true\n[pools.a]\napp = "a:b"\npreload_app = true',
-            "--reload and --preload exclude each other in pool a: preloaded code stays",
+            "--reload and --preload exclude each other in pool a: it is a worker",
         ),
         (
             '[pools.a]\napp = "a:b"\nuser = "nobody-here"',

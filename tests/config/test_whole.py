@@ -33,7 +33,7 @@ Read = Callable[..., Config]
             "'a:b' (command line APP) is one application too many beside --mount (command line --mount): "
             "mount it, too, or leave it out",
         ),
-        ("--reload --preload", "--reload and --preload exclude each other: preloaded code stays"),
+        ("--reload --preload", "--reload and --preload exclude each other: it is a worker"),
         ("--async-backend trio --loop uvloop", "--loop uvloop is a loop of asyncio"),
         ("--chdir nowhere", "--chdir (command line --chdir): '{here}/nowhere' is not a directory"),
         ("--chdir there --app-dir src", "'{here}/there/src' is not a directory"),

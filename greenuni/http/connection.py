@@ -63,7 +63,7 @@ class Connection(Sides):
     )
 
     def __init__(self, limits: Limits, engine: EngineChoice | None = None) -> None:
-        super().__init__()
+        self._start()
         self.engine = (engine or choose_engine()).engine
         self._limits = limits
         self._buffer = bytearray()

@@ -12,6 +12,7 @@ cdef class Sides:
     cdef readonly object their_state
     cdef bint persistent
 
+    cdef _start(self)
     cpdef advance(self, Step step)
     cdef _advance_ours(self, Step step)
     cpdef disable_persistence(self)

@@ -91,6 +91,10 @@ class Sides:
     __slots__ = ("our_state", "persistent", "their_state")
 
     def __init__(self) -> None:
+        self._start()
+
+    def _start(self) -> None:
+        """What ``__init__`` does, without being a call of Python's for what derives from this."""
         self.their_state = IDLE
         self.our_state = IDLE
         self.persistent = True

@@ -1,3 +1,4 @@
+from greenuni.wsgi.connection cimport Connection
 from greenuni.wsgi.loop cimport Loop
 from greenuni.wsgi.runner cimport Runner
 from greenuni.wsgi.services cimport Services
@@ -21,3 +22,4 @@ cdef class Server:
     cdef list _doors
     cdef Py_ssize_t _room
     cdef Py_ssize_t _callers
+    cdef _admit_one(self, Connection connection)

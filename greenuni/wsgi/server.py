@@ -237,7 +237,9 @@ class Server:
             self._services.gateway.closes = True
 
     def _accepted(self, fd: int, address: SocketName, environs: EnvironFactory) -> None:
-        connection = Connection(self._services, fd, address, environs)
+        self._admit_one(Connection(self._services, fd, address, environs))
+
+    def _admit_one(self, connection: Connection) -> None:
         self._connections.add(connection)
         try:
             connection.on_event(READ)  # its first bytes are often there already

@@ -1,5 +1,7 @@
 cimport cython
 
+from greenuni.readiness cimport Ready
+
 cdef class Handler:
     cpdef on_event(self, int mask)
     cpdef close(self)
@@ -17,12 +19,13 @@ cdef class Loop:
     cdef readonly dict handlers
     cdef readonly double now
     cdef readonly object poller
+    cdef Ready _ready
     cdef public double tick_interval
     cpdef soon(self, Handler handler)
     cpdef stop(self)
     cpdef interrupt(self)
-    @cython.locals(fd=object, mask=int, handler=Handler)
-    cdef _handle(self, list ready)
+    @cython.locals(index=int, mask=int, handler=Handler, ready=Ready)
+    cdef _handle(self, int count)
     @cython.locals(handler=Handler)
     cdef _run_soon(self)
     cdef _obey(self)

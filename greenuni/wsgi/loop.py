@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable
 
 from greenuni.poller import new_poller
+from greenuni.readiness import Ready
 
 STALL = 0.5  # seconds
 
@@ -64,6 +65,7 @@ class Loop:
         self.handlers: dict[int, Handler] = {}
         self.now = time.monotonic()  # the loop's clock, renewed once a turn
         self.poller = new_poller()
+        self._ready = Ready(self.poller)
         self.tick_interval = tick_interval  # seconds
 
     def __repr__(self) -> str:
@@ -91,17 +93,17 @@ class Loop:
 
     def run(self) -> None:
         """Turn until stopped."""
-        poll = self.poller.poll
         monotonic = time.monotonic
         turn_start = monotonic()
         while not self.is_stopping:
             turn_end = monotonic()
             if turn_end - turn_start > STALL:
                 self._stalled += turn_end - turn_start
-            ready = poll(0.0 if self._soon else max(0.0, self._next_tick - turn_end))
+            wait = 0.0 if self._soon else max(0.0, self._next_tick - turn_end)
+            count = self._ready.wait(wait)
             turn_start = monotonic()
             self.now = turn_start - self._stalled
-            self._handle(ready)
+            self._handle(count)
             if self._soon:
                 self._run_soon()
             if turn_start >= self._next_tick:
@@ -109,12 +111,13 @@ class Loop:
                 self._on_tick()
             self._after_turn()
 
-    def _handle(self, ready: list[tuple[int, int]]) -> None:
-        handlers = self.handlers
-        for fd, mask in ready:
+    def _handle(self, count: int) -> None:
+        handlers, ready = self.handlers, self._ready
+        for index in range(count):
             if self._is_interrupted:
                 self._obey()
-            handler = handlers.get(fd)
+            mask = ready.mask(index)
+            handler = handlers.get(ready.fd(index))
             if handler is None:
                 continue  # it was closed earlier in this turn
             if self.is_stopping:

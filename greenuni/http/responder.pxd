@@ -25,6 +25,7 @@ cdef class Responder:
     cdef readonly bint wants_body
     cdef readonly long long body_bytes
 
+    cdef _open(self, Connection connection, Request request)
     @cython.locals(fields=ResponseFields, line=bytes)
     cpdef start(
         self,
@@ -55,6 +56,8 @@ cdef class Responder:
     cdef _require_no_head_sent(self)
 
 
+@cython.locals(responder=Responder)
+cpdef Responder new_responder(Connection connection, Request request)
 @cython.locals(known=tuple)
 cdef bytes _status_line(status, bytes reason)
 @cython.locals(line=bytes)

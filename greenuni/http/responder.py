@@ -77,6 +77,9 @@ class Responder:
     )
 
     def __init__(self, connection: Connection, request: Request) -> None:
+        self._open(connection, request)
+
+    def _open(self, connection: Connection, request: Request) -> None:
         self._connection = connection
         self._request = request
         self._fields: ResponseFields | None = None
@@ -295,6 +298,13 @@ class Responder:
     def _require_no_head_sent(self) -> None:
         if self.state is not PENDING and self.state is not STARTED:
             raise LocalProtocolError("the head of the response has already been sent")
+
+
+def new_responder(connection: Connection, request: Request) -> Responder:
+    """``Responder(connection, request)``, which in compiled code is a call by Python's convention."""
+    responder = Responder.__new__(Responder)
+    responder._open(connection, request)
+    return responder
 
 
 def _status_line(status: int, reason: bytes) -> bytes:

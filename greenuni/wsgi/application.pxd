@@ -27,6 +27,7 @@ cdef class Call:
     cdef bint _is_dismissed
     cdef readonly RequestControl control
     cdef readonly double seconds
+    cdef _open(self, Gateway gateway, Request request, dict environ, Responder responder, Output output)
     cpdef run(self)
     cdef bint _has_events(self) except -1
     cdef _drop(self)
@@ -43,6 +44,8 @@ cdef class Call:
     cdef _write(self, list parts)
     cdef _fail(self, error)
 
+@cython.locals(call=Call)
+cpdef Call new_call(Gateway gateway, Request request, dict environ, Responder responder, Output output)
 cdef list _join_small(list chunks)
 cdef tuple _parse_status(status)
 cdef dict _statuses

@@ -106,6 +106,16 @@ class Call:
         responder: Responder,
         output: Output,
     ) -> None:
+        self._open(gateway, request, environ, responder, output)
+
+    def _open(
+        self,
+        gateway: Gateway,
+        request: Request,
+        environ: Environ,
+        responder: Responder,
+        output: Output,
+    ) -> None:
         self._gateway = gateway
         self._is_dismissed = False
         self.request = request
@@ -322,6 +332,15 @@ class Call:
         except ClientDisconnected:
             return
         self._complete()
+
+
+def new_call(
+    gateway: Gateway, request: Request, environ: Environ, responder: Responder, output: Output
+) -> Call:
+    """``Call(...)``, which in compiled code is a call by Python's convention."""
+    call = Call.__new__(Call)
+    call._open(gateway, request, environ, responder, output)
+    return call
 
 
 def _join_small(chunks: list[bytes]) -> list[bytes]:

@@ -2,8 +2,8 @@ cimport cython
 
 from greenuni.http.connection cimport Connection as Wire
 from greenuni.http.request cimport Request
-from greenuni.http.responder cimport Responder
-from greenuni.wsgi.application cimport Call
+from greenuni.http.responder cimport Responder, new_responder
+from greenuni.wsgi.application cimport Call, new_call
 from greenuni.wsgi.environ cimport EnvironFactory, Peer
 from greenuni.wsgi.job cimport Job
 from greenuni.wsgi.link cimport Link
@@ -43,7 +43,7 @@ cdef class Connection(Job):
     cdef _wait_for_head(self)
     cdef _wait_for_body(self, reader)
     cdef _watch_input(self)
-    @cython.locals(services=Services, output=Output, environ=dict)
+    @cython.locals(services=Services, output=Output, environ=dict, responder=Responder)
     cdef _dispatch(self, Request request, body, Py_ssize_t body_size)
     cdef _close_reader(self)
     cdef _begin_flush(self)

@@ -17,11 +17,11 @@ from greenuni.handoff import UNREAD_LIMIT
 from greenuni.http import DONE, IDLE
 from greenuni.http.connection import Connection as Wire
 from greenuni.http.request import Request
-from greenuni.http.responder import Responder
+from greenuni.http.responder import new_responder
 from greenuni.poller import READ, WRITE
 from greenuni.shell import HEAD_TOO_LARGE, POOL_IS_BUSY
 from greenuni.transfer import maybe_receive
-from greenuni.wsgi.application import COMPLETE, DISCONNECTED, TIMED_OUT, Call
+from greenuni.wsgi.application import COMPLETE, DISCONNECTED, TIMED_OUT, Call, new_call
 from greenuni.wsgi.body import SpoolError
 from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.job import Job
@@ -272,7 +272,8 @@ class Connection(Job):
         assert self._wire is not None
         environ = self._environs.make(request, self._peer, body, body_size)
         output.begin()
-        self.call = Call(services.gateway, request, environ, Responder(self._wire, request), output)
+        responder = new_responder(self._wire, request)
+        self.call = new_call(services.gateway, request, environ, responder, output)
         self._enter(_QUEUED)
         services.runner.submit(self)
 

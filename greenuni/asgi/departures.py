@@ -44,7 +44,7 @@ class Departures:
         return f"<Departures {self._ways}>"
 
     def find(self, request: Request) -> int:
-        return self._pools.route(_host(request), request.path)
+        return self._pools.route(request.host, request.path)
 
     def why_not(self, index: int, hops: int) -> Refusal | None:
         return self._pools.why_not(index, hops)
@@ -62,13 +62,6 @@ class Departures:
         """Try again where nobody tells that there is room; see `Outbox.flush`."""
         for way in self._ways:
             way.outbox.flush()
-
-
-def _host(request: Request) -> bytes:
-    for name, value in request.headers:
-        if name == b"host":
-            return value
-    return b""
 
 
 class Way(Pollable):

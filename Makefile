@@ -10,7 +10,7 @@ SOURCES := setup.py greenuni tests examples benchmarks
 
 .PHONY: help serve build test test-pure acceptance check format docs clean
 .PHONY: bench bench-smoke bench-render bench-profile
-.PHONY: fuzz-minute fuzz asan
+.PHONY: fuzz-minute fuzz asan autobahn
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 15
@@ -45,6 +45,9 @@ fuzz: $(VENV)/.has-test $(VENV)/.has-build $(VENV)/.has-fuzz ## the same, guided
 
 asan: $(VENV)/.has-test $(VENV)/.has-build ## run the tests of the wire with AddressSanitizer and UBSan
 	$(BIN)/python -m tests.fuzz.sanitized $(PYTEST)
+
+autobahn: $(VENV)/.has-test build ## Autobahn's WebSocket test suite on all loops; needs a CPython 2.7, takes half an hour
+	$(BIN)/python -m tests.autobahn.run $(AUTOBAHN)
 
 acceptance: $(VENV)/.has-test build ## the system tests at full length: 30 s of load, 1 GiB bodies, 60 s requests
 	GREENUNI_ACCEPTANCE=1 $(BIN)/python -m pytest -s -v tests/system

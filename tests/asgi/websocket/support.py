@@ -142,6 +142,13 @@ def connected(server: Serving, path: str = "/", *headers: str) -> Iterator[WebSo
         yield client.open(path, *headers)
 
 
+def in_loop(server: Serving, callback: Callable[[], object]) -> None:
+    """Call back in the server's loop, soon."""
+    runtime = server.server._runtime
+    assert runtime is not None
+    runtime.call_soon_threadsafe(callback)
+
+
 def websocket_only(handler: Handler) -> Handler:
     """An application without a lifespan, of one handler for WebSockets; HTTP requests get 200."""
 

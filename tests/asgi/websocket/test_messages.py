@@ -25,6 +25,7 @@ from .support import (
     connected,
     echo,
     frame,
+    in_loop,
     websocket_only,
 )
 
@@ -168,9 +169,7 @@ def test_a_slow_application_holds_its_client_up_and_nobody_else(backend: str) ->
             sent += slow.socket.send(raw[sent:])
             assert sent < len(raw), "the server reads without end"
         wait_until(lambda: gates, "the application waits")
-        runtime = server.server._runtime
-        assert runtime is not None
-        runtime.call_soon_threadsafe(gates[0].set)
+        in_loop(server, gates[0].set)
         slow.socket.settimeout(SECONDS)
         slow.send(raw[sent:])
         assert [slow.message() for _ in range(500)] == ["65536"] * 500

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 import threading
 import time
@@ -14,7 +15,7 @@ import pytest
 
 from greenuni.asgi.websocket import connection
 
-from ..support import SECONDS, Receive, Send, serving, wait_until
+from ..support import SECONDS, Receive, Send, serving, tcp_listener, wait_until
 from .support import (
     BINARY,
     CONTINUATION,
@@ -142,9 +143,11 @@ def test_a_client_that_reads_nothing_is_reset(
 
 
 def test_pings_of_a_client_that_reads_nothing_are_answered_once(backend: str) -> None:
-    """Memory does not grow with them."""
+    """Memory does not grow with them, once the kernel takes no more."""
+    listener = tcp_listener()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # what it accepts inherits it
     with (
-        serving(websocket_only(echo), backend) as server,
+        serving(websocket_only(echo), backend, listener=listener) as server,
         WebSocketClient(server.address, receive_buffer=4096) as client,
     ):
         client.open()

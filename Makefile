@@ -9,7 +9,7 @@ TEST   := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 SOURCES := setup.py greenuni tests examples benchmarks
 
 .PHONY: help serve build test test-pure acceptance check format docs clean
-.PHONY: bench bench-smoke bench-render bench-profile
+.PHONY: bench bench-bridge bench-smoke bench-render bench-profile
 .PHONY: fuzz-minute fuzz asan autobahn
 
 help: ## what there is
@@ -70,6 +70,9 @@ bench: $(BIN)/python ## CPU time, latency and memory beside the rivals; renders 
 
 bench-smoke: build ## a short comparison for CI: prints ratios, fails on errors only
 	$(BIN)/python benchmarks/run.py --smoke
+
+bench-bridge: $(BIN)/python ## what the adapter costs beside a2wsgi and asgiref; renders benchmarks/bridge.md
+	$(BIN)/python benchmarks/bridge.py --into benchmarks/bridge.md $(BENCH)
 
 bench-render: $(BIN)/python ## benchmarks/README.md again, from the results of the last run
 	$(BIN)/python benchmarks/render.py

@@ -47,7 +47,7 @@ ROWS = (
     (
         "greenuni",
         "--worker-class asgi, the same adapter",
-        GREENUNI.with_flags("--worker-class asgi"),
+        GREENUNI.with_flags("--interface wsgi --worker-class asgi"),
         "wsgi_app:hello",
     ),
     ("greenuni", "a2wsgi.WSGIMiddleware", GREENUNI, "bridge_app:a2wsgi"),

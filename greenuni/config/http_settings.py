@@ -65,7 +65,7 @@ class TimeSettings:
         "--shutdown-timeout",
         help="time that the lifespan shutdown has in any case, beyond graceful_timeout if requests have "
         "used that up",
-        applies=Applies.ASGI,
+        applies=Applies.ASGI_APPLICATION,
     )
     keepalive: float = setting(
         75.0,

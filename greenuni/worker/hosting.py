@@ -5,6 +5,7 @@ Adapters are made after the fork and only where they are needed; a worker that n
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from greenuni.arbiter.table import counted
@@ -40,7 +41,7 @@ class Host:
 
     def close(self, seconds: float) -> bool:
         """Shut it down, for ``seconds`` at most. Returns whether it is."""
-        return self._aside is None or self._aside.close(seconds)
+        return self._aside is None or self._aside.close(None if seconds == math.inf else seconds)
 
 
 def host(app: Application, config: Config) -> Host:

@@ -117,9 +117,7 @@ class Life:
             self._watcher.limit_vouching(budget + self._config.shutdown_timeout)
         finally:
             set_exit_signals()
-            if not hosted.close(
-                max(self._drain_ends_at - time.monotonic(), self._lifespan_seconds)
-            ):
+            if not hosted.close(self._lifespan_budget()):
                 self._logs.error.warning("Abandoned, as it does not finish: the lifespan shutdown")
 
     def _application(self, load_application: Callable[[Config], Application]) -> Application:
@@ -204,6 +202,12 @@ class Life:
         self._watcher.limit_vouching(budget + self._lifespan_seconds)
         self._drain_ends_at = time.monotonic() + budget
         return budget
+
+    def _lifespan_budget(self) -> float:
+        """Seconds for the shutdown of what runs beside the shell: what the drain has left."""
+        if not self._drain_ends_at:
+            return LIFESPAN_MINIMUM
+        return max(self._drain_ends_at - time.monotonic(), self._lifespan_seconds)
 
     @property
     def _is_hurried(self) -> bool:

@@ -186,12 +186,20 @@ def test_without_a_lifespan_none_is_run(project: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_shutdown_that_does_not_end_is_abandoned(number: signal.Signals, project: Path) -> None:
-    arguments = ("api_app:stuck", "-k", "sync", "--graceful-timeout", "1")
+    times = ("--graceful-timeout", "1", "--shutdown-timeout", "1")
+    arguments = ("api_app:stuck", "-k", "sync", *times)
     with serve(*arguments, cwd=project) as server:
         server.signal(number)
         server.wait()
     assert "Abandoned, as it does not finish: the lifespan shutdown" in server.log
     assert "SIGKILL" not in server.log
+
+
+def test_without_a_limit_a_shutdown_takes_its_time(project: Path) -> None:
+    with serve("api_app:app", "-k", "sync", "--graceful-timeout", "0", cwd=project) as server:
+        server.signal(signal.SIGTERM)
+        assert server.wait() == 0
+    assert "api down in" in server.log
 
 
 def test_hup_rolls_what_is_mounted(project: Path) -> None:

@@ -8,7 +8,7 @@ from greenuni.http.connection cimport Connection as Wire
 from greenuni.http.request cimport Request
 
 cdef double _NEVER
-cdef int _IDLE, _HEAD, _STARTING, _BODY, _ANSWER, _HELD, _DISCARD, _LINGER, _CLOSED
+cdef int _IDLE, _HEAD, _STARTING, _BODY, _ANSWER, _HELD, _DISCARD, _LINGER, _CLOSED, _WAITING
 
 
 @cython.final
@@ -28,6 +28,7 @@ cdef class Connection(Channel):
     cdef int _hops
     cdef bint _is_new
     cdef Py_ssize_t _unread
+    cdef Request _waiting
     cdef bint _has_eof
     cdef bint _is_reading_paused
 
@@ -38,6 +39,9 @@ cdef class Connection(Channel):
     cdef _become_idle(self)
     cdef _start_idle_clock(self, double now)
     cdef _begin_whole_request(self, Request request)
+    cdef _start_whole_request(self, Request request)
+    cdef bint _must_wait(self, Request request) except -1
+    cdef _leave_line(self)
     @cython.locals(cycle=Call)
     cdef _start_cycle(self, Request request)
     cdef _begin_request(self, Request request)

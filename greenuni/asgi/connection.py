@@ -9,6 +9,7 @@
     HELD      too many application calls of this client still run     none
     DISCARD   answered; what was left unread of the body is dropped   body
     LINGER    our side is shut; what arrives is thrown away           LINGER_SECONDS
+    WAITING   a request waits for a slot (`admission`)                the line's
     CLOSED    the transport is closing, has closed, or is not ours    none
 
 Besides, as long as the transport holds bytes that the client does not take, the send clock runs.
@@ -50,6 +51,8 @@ _NEVER = inf
 # Bytes of pipelined requests that may wait behind the one being answered.
 PIPELINE_LIMIT = 65536
 
+TOO_BUSY = "The server is too busy."
+
 # Application calls of one connection that may outlive their response (background tasks) at a time.
 OVERLAP_LIMIT = 16
 
@@ -70,10 +73,13 @@ class Phase(enum.IntEnum):
     DISCARD = 6
     LINGER = 7
     CLOSED = 8
+    WAITING = 9
 
 
 # Plain numbers, which compiled code compares without a call.
-_IDLE, _HEAD, _STARTING, _BODY, _ANSWER, _HELD, _DISCARD, _LINGER, _CLOSED = map(int, Phase)
+_IDLE, _HEAD, _STARTING, _BODY, _ANSWER, _HELD, _DISCARD, _LINGER, _CLOSED, _WAITING = map(
+    int, Phase
+)
 
 
 class Connection(Channel):
@@ -94,6 +100,7 @@ class Connection(Channel):
         "_transport",
         "_unfinished",
         "_unread",
+        "_waiting",
         "_wire",
         "_writable",
         "idle_since",
@@ -111,6 +118,7 @@ class Connection(Channel):
         self._cycle: Call | None = None  # the request that is being answered
         self._request_at = 0.0  # monotonic seconds, first byte of the request
         self._unfinished = 0  # application calls that have not returned
+        self._waiting: Request | None = None  # the request that waits for a slot
         self._has_eof = False
         self._unread = 0  # bytes of pipelined requests that wait, or of the body being discarded
         self._read_clock = ReadClock(service.deadlines)
@@ -151,7 +159,7 @@ class Connection(Channel):
             self._begin_head(monotonic())
             if self._phase != _HEAD:
                 return
-        elif phase in (_ANSWER, _HELD):
+        elif phase in (_ANSWER, _HELD, _WAITING):
             self._hold(data)
             return
         elif phase in (_LINGER, _CLOSED):
@@ -164,6 +172,8 @@ class Connection(Channel):
 
     def eof_received(self) -> bool:
         self._has_eof = True
+        if self._phase == _WAITING:
+            self._leave_line()
         if self._phase in (_IDLE, _LINGER, _CLOSED):
             self._phase = _CLOSED
             return False
@@ -177,6 +187,8 @@ class Connection(Channel):
         return not self._is_closed()
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self._phase == _WAITING:
+            self._leave_line()
         self._phase = _CLOSED
         self._service.population.remove(self)
         if self._cycle is not None:
@@ -214,6 +226,8 @@ class Connection(Channel):
                 event = self._wire.next_event()
                 if isinstance(event, Request):
                     if self._service.is_shared and not self._is_ours(event, self._wire.unread):
+                        return
+                    if self._service.is_full and self._must_wait(event):
                         return
                     if event.is_websocket:
                         self._become_websocket(event)
@@ -256,6 +270,11 @@ class Connection(Channel):
         self._read_clock.wait(now + self._service.idle_timeout)
 
     def _begin_whole_request(self, request: Request) -> None:
+        if self._service.is_full and self._must_wait(request):
+            return
+        self._start_whole_request(request)
+
+    def _start_whole_request(self, request: Request) -> None:
         self._phase = _STARTING
         self._read_clock.stop()
         self._request_at = monotonic()
@@ -267,6 +286,42 @@ class Connection(Channel):
             self._phase = _ANSWER
         else:
             self._go_on()
+
+    def _must_wait(self, request: Request) -> bool:
+        """Stand in line, unless the request has a slot of its own."""
+        if self._service.has_slot(request.path):
+            return False
+        self._phase = _WAITING
+        self._waiting = request
+        self._read_clock.stop()
+        self.idle_since = _NEVER
+        self._service.line.put(self, monotonic())
+        return True
+
+    def _leave_line(self) -> None:
+        """The client has gone before it was its turn: the application never hears of it."""
+        self._phase = _CLOSED
+        self._waiting = None
+        self._service.line.remove(self)
+        self._service.leave_line()
+
+    # Called by the line
+
+    def admit(self) -> None:
+        request, self._waiting = self._waiting, None
+        assert request is not None, "who stands in line has a request"
+        self._request_at = monotonic()
+        if request.body is not None:
+            self._start_whole_request(request)
+        elif request.is_websocket:
+            self._become_websocket(request)
+        else:
+            self._begin_request(request)
+            self._advance()
+
+    def turn_away(self) -> None:
+        self._waiting = None
+        self._reject(RemoteProtocolError(TOO_BUSY, 503))
 
     def _start_cycle(self, request: Request) -> None:
         self._unfinished += 1
@@ -509,6 +564,9 @@ class Connection(Channel):
         self._has_eof = True  # there is no time to linger
         if self._cycle is not None:
             self._cycle.fail(503, SHUTTING_DOWN)
+        elif self._phase == _WAITING:
+            self._service.line.remove(self)
+            self.refuse(503, SHUTTING_DOWN)
         else:
             self._close()
 

@@ -8,6 +8,8 @@ cdef class Population:
     cdef readonly set running
     cdef public object on_change
     cdef readonly Py_ssize_t capacity
+    cdef Py_ssize_t _most_connections
+    cdef bint _admits_when_full
 
     cpdef bint has_room(self) except -1
     cpdef add(self, connection)
@@ -37,6 +39,9 @@ cdef class Service:
     cdef readonly object farewell
     cdef readonly long long disconnects
     cdef object _on_disconnect
+    cdef readonly object line
+    cdef readonly bint is_full
+    cdef bint _admits_soon
     cdef object _slot
     cdef long long _requests_left
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import anyio
 
+from greenuni.asgi.admission import RESERVED_SLOTS, Line, most_connections
 from greenuni.asgi.interfaces import App, Runtime, Transport, Waiting
 from greenuni.clock import Clock
 from greenuni.config import Config
@@ -125,7 +126,12 @@ class Service:
         self.clock = Clock()
         self.limits, self.proxies, self.engine = _read_policy(config)
         self.deadlines = Deadlines.of(config)
-        self.population = Population(config.worker_connections)
+        self.line = Line(config)
+        self.population = Population(
+            config.worker_connections, most_connections(config), self.line.is_inside
+        )
+        self.is_full = False  # no slot is free, or somebody stands in line
+        self._admits_soon = False
         self.file_readers = anyio.CapacityLimiter(FILE_READERS)
         self.ways_out: WaysOut | None = None  # None where there are no other workers
         # Whether requests may be for other pools
@@ -150,7 +156,10 @@ class Service:
     def request_started(self, call: Running, method: bytes, path: bytes, since: float) -> None:
         running = self.population.running
         running.add(call)
-        self._slot.begin(method, path, len(running), since)
+        count = len(running)
+        if count >= self.population.capacity:
+            self.is_full = True
+        self._slot.begin(method, path, count, since)
 
     def request_finished(self, call: Running) -> None:
         """The application has returned; asks for retirement when that was the last one due."""
@@ -162,8 +171,42 @@ class Service:
             self._requests_left -= 1
             if self._requests_left == 0:
                 self.seat.retire("max-requests")
-        if self.is_draining or count == population.capacity - 1:
+        if self.is_full:
+            self._free_slot(count)
+        elif self.is_draining:
             population.on_change()
+
+    # Admission
+
+    def has_slot(self, path: bytes) -> bool:
+        """Whether a request may run although the worker is full."""
+        count = len(self.population.running)
+        return self.line.goes_first(path) and count < self.population.capacity + RESERVED_SLOTS
+
+    def _free_slot(self, count: int) -> None:
+        if self.line:
+            if not self._admits_soon:
+                # Not now: this is called from within a request, and one may end as soon as it starts.
+                self._admits_soon = True
+                self.runtime.call_soon(self._admit)
+        elif count < self.population.capacity:
+            self.is_full = False
+        self.population.on_change()
+
+    def _admit(self) -> None:
+        """Let those in who have waited longest."""
+        self._admits_soon = False
+        population = self.population
+        self.line.turn_away_late(time.monotonic())
+        while self.line and len(population.running) < population.capacity:
+            self.line.next().admit()
+        self.leave_line()
+
+    def leave_line(self) -> None:
+        """Somebody stands in line no more."""
+        if not self.line and len(self.population.running) < self.population.capacity:
+            self.is_full = False
+            self.population.on_change()
 
     def client_left(self, call: Running, path: bytes) -> None:
         """The client of a call has gone before it was answered."""
@@ -180,6 +223,9 @@ class Service:
             self.closes |= not self.keeps_clients()
         if self.ways_out is not None:
             self.ways_out.tick()
+        if self.line:
+            self.line.turn_away_late(now)
+            self.leave_line()
         for connection in list(self.population.connections):
             connection.check(now)
 
@@ -241,21 +287,22 @@ class Population:
     ``on_change`` is called when somebody leaves whose place or absence may be waited for.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, most_connections: int, admits_when_full: bool) -> None:
         self.connections: dict[Resident, None] = {}  # a set, in the order of their coming
         self.running: set[Running] = set()
         self.on_change: Callable[[], None] = _nothing
-        self.capacity = capacity
+        self.capacity = capacity  # calls that run at a time
+        self._most_connections = most_connections
+        self._admits_when_full = admits_when_full
 
     def __repr__(self) -> str:
         return f"<Population connections={len(self.connections)} running={len(self.running)}>"
 
     def has_room(self) -> bool:
-        """Whether another connection may be accepted.
-
-        An application call that outlives its connection (a background task) counts as one.
-        """
-        return max(len(self.connections), len(self.running)) < self.capacity
+        """Whether another connection may be accepted."""
+        return len(self.connections) < self._most_connections and (
+            len(self.running) < self.capacity or self._admits_when_full
+        )
 
     def is_empty(self) -> bool:
         return not (self.running or self.connections)

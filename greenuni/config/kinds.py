@@ -301,6 +301,20 @@ class Addresses(Words):
             yield text.strip()
 
 
+class Paths(Words):
+    """Paths of requests; commas separate several in one text."""
+
+    type_name = "list of paths"
+    metavar = "PATH"
+
+    def _split(self, part: str) -> Iterable[str]:
+        for text in part.split(","):
+            path = text.strip()
+            if not path.startswith("/"):
+                raise ValueError(f"{path!r} is not a path: it does not start with a slash")
+            yield path
+
+
 class DisconnectRules(Words):
     """What becomes of requests whose client has gone; commas separate several in one text."""
 

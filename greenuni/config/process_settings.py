@@ -187,7 +187,11 @@ class WorkerSettings:
         applies=Applies.WSGI,
     )
     worker_connections: int = setting(
-        1000, Whole(1), "--worker-connections", help="connections that a worker holds at most"
+        1000,
+        Whole(1),
+        "--worker-connections",
+        help="requests that an ASGI worker works on at a time; one that is full accepts nobody. Of a WSGI "
+        "worker, the connections that it holds at most",
     )
     max_requests: int = setting(
         0,

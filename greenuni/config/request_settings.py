@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from greenuni.config.declare import Applies, setting
-from greenuni.config.kinds import DisconnectRules, Seconds
+from greenuni.config.kinds import DisconnectRules, Paths, Seconds, Whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,29 @@ class RequestSettings:
         "--stream-idle-timeout",
         help="time that may pass between two chunks of a response; 0 has no limit. Then the request ends as "
         "after request_timeout",
+    )
+    queue_timeout: float = setting(
+        0.0,
+        Seconds(),
+        "--queue-timeout",
+        help="time that a request may wait for a slot (worker_connections), or a WSGI request for a thread; "
+        "0 has no limit. Then 503 with Retry-After",
+    )
+    priority: tuple[str, ...] = setting(
+        (),
+        Paths(),
+        "--priority",
+        help="paths whose requests do not wait for a slot, such as health checks; up to 8 run beside all "
+        "others",
+        applies=Applies.ASGI,
+    )
+    max_connections: int = setting(
+        0,
+        Whole(),
+        "--max-connections",
+        help="connections that an ASGI worker holds at most, idle ones included; 0 is as many as it may have "
+        "descriptors (ulimit -n), less 64",
+        applies=Applies.ASGI,
     )
     on_disconnect: tuple[str, ...] = setting(
         ("event",),

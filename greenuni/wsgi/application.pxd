@@ -25,6 +25,7 @@ cdef class Call:
     cdef readonly Output output
     cdef readonly object outcome
     cdef bint _is_dismissed
+    cdef readonly bint is_begun
     cdef readonly RequestControl control
     cdef readonly double seconds
     cdef _open(self, Gateway gateway, Request request, dict environ, Responder responder, Output output)

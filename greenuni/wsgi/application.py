@@ -91,6 +91,7 @@ class Call:
         "client",
         "control",
         "environ",
+        "is_begun",
         "outcome",
         "output",
         "request",
@@ -118,6 +119,7 @@ class Call:
     ) -> None:
         self._gateway = gateway
         self._is_dismissed = False
+        self.is_begun = False  # the application has been called; until then it waits for a thread
         self.request = request
         self.environ = environ
         self.client: str = environ["REMOTE_ADDR"]  # before the application can change it
@@ -159,6 +161,7 @@ class Call:
         if self.control.is_unwanted or self.outcome is not UNFINISHED:
             self._drop()
             return
+        self.is_begun = True
         try:
             self._respond()
         except ClientDisconnected:

@@ -1,6 +1,7 @@
 """How long calls may take, and whether anybody waits for them: looked at once a tick, for all that run.
 
     request-timeout        from the call of the application to the end of its response
+    queue-timeout          from the request to the call of the application, if it waits for a thread
     stream-idle-timeout    from one chunk of a response to the next; while the client is what is waited
                            for, the clock stands
 
@@ -38,6 +39,7 @@ from greenuni.wsgi.application import TIMED_OUT, Call, Gateway
 from greenuni.wsgi.runner import describe
 
 TOO_LATE = "The application did not answer in time."
+TOO_BUSY = "The server is too busy."
 KILLED_STATUS = 1
 
 # Seconds: the client of a shorter call is not looked after. One that has closed only its sending half is
@@ -59,6 +61,7 @@ class Overseer:
         self._gateway = gateway
         self._is_inline = config.threads == 1
         self._request_timeout = config.request_timeout or inf
+        self._queue_timeout = config.queue_timeout or inf
         self._idle_timeout = config.stream_idle_timeout or inf
         self._grace = config.graceful_timeout or inf
         self._stream_drain = config.drain_delay + (config.stream_drain or inf)
@@ -89,7 +92,10 @@ class Overseer:
                 call.dismiss()
             if now - since >= GLANCE_AFTER and not call.control.is_unwanted:
                 self._look_for_client(call, since)
-            if now >= max(since + self._request_timeout, call.control.extended_until):
+            if not call.is_begun:
+                if now >= since + self._queue_timeout:
+                    self._turn_away(call)
+            elif now >= max(since + self._request_timeout, call.control.extended_until):
                 self._expire(call, since, "request-timeout")
             elif call.responder.head_sent:
                 progress = streams[call] = self._streams.get(call) or Progress(now)
@@ -113,11 +119,17 @@ class Overseer:
             self.disconnects += 1
             self._seat.log.debug("The client has gone: %s", describe(call, since))
 
+    def _turn_away(self, call: Call) -> None:
+        """It has waited for a thread for too long, and will not be run."""
+        with self._answering:
+            if call.give_up():
+                self._answer(call, 503, TOO_BUSY)
+
     def _expire(self, call: Call, since: float, setting: str) -> None:
         with self._answering:
             if not call.give_up():
                 return  # it has just returned
-            self._answer(call)
+            self._answer(call, 504, TOO_LATE)
         log = self._seat.log
         log.warning("Given up, as its time is over (%s): %s", setting, describe(call, since))
         self._kill_at = monotonic() + self._grace
@@ -125,18 +137,14 @@ class Overseer:
             self._has_retired = True
             self._seat.retire(setting)
 
-    def _answer(self, call: Call) -> None:
+    def _answer(self, call: Call, status: int, detail: str) -> None:
         """Tell the client, if there is still place for that, and let it see the end."""
         fd, responder, request = call.output.fd, call.responder, call.request
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(fd)) as client:
             if not responder.head_sent:
                 has_content = request.method != b"HEAD"
-                send(
-                    fd,
-                    error_response(
-                        504, TOO_LATE, self._gateway.clock.date(), wants_body=has_content
-                    ),
-                )
+                date = self._gateway.clock.date()
+                send(fd, error_response(status, detail, date, wants_body=has_content))
             elif request.http_version == b"1.0":
                 # An orderly end is how a response without a length ends. It is reset when it is closed.
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)

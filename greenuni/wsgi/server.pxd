@@ -22,4 +22,5 @@ cdef class Server:
     cdef list _doors
     cdef Py_ssize_t _room
     cdef Py_ssize_t _callers
+    cdef bint _waits_inside
     cdef _admit_one(self, Connection connection)

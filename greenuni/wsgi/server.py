@@ -51,6 +51,7 @@ class Server:
         self._drain: Drain | None = None
         self._room = seat.config.worker_connections
         self._callers = seat.config.threads
+        self._waits_inside = self._callers > 1 and seat.config.queue_timeout > 0
         self._wakeup = Wakeup(self._on_wake)
         self._returns: Mailbox[Job] = Mailbox(self._wakeup)
         self._loop = Loop(
@@ -214,12 +215,13 @@ class Server:
     def _admit(self) -> None:
         """Listen while there is room: a connection more, and a thread that is free to serve it.
 
-        Otherwise new connections are left to siblings, and wait for whoever has time first.
+        Otherwise new connections are left to siblings, and wait for whoever has time first. With
+        ``queue-timeout`` they wait here, as else nobody would know for how long.
         """
         has_room = (
             self._drain is None
             and len(self._connections) < self._room
-            and self._runner.running < self._callers
+            and (self._runner.running < self._callers or self._waits_inside)
         )
         for door in self._doors:
             door.listen(has_room)

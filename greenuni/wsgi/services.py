@@ -80,7 +80,8 @@ class Services:
         """One line for an exchange that is over and began at this ``time.monotonic()``."""
         request, responder = call.request, call.responder
         is_late = call.outcome is TIMED_OUT and not responder.head_sent
-        status = 504 if is_late else responder.status
+        answered = 504 if call.is_begun else 503  # by the overseer
+        status = answered if is_late else responder.status
         if self.access is None or not status:
             return
         self.access.write(

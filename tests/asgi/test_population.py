@@ -53,7 +53,7 @@ class Gate:
         await respond(send, b"through")
 
 
-def test_no_more_connections_than_there_are_places(backend: str) -> None:
+def test_no_more_requests_than_there_are_slots(backend: str) -> None:
     """The rest waits in the kernel's queue, where a sibling could take it; nobody gets a 503."""
     gate = Gate()
     with serving(http_only(gate), backend, worker_connections=3) as server:
@@ -61,7 +61,11 @@ def test_no_more_connections_than_there_are_places(backend: str) -> None:
         wait_until(lambda: len(population(server).running) == 3, "three requests run")
         beats = server.slot.beats
         wait_until(lambda: server.slot.beats > beats + 3, "some time")
-        assert len(population(server).connections) == 3
+        assert len(population(server).running) == 3
+        late = server.client().send(GET)
+        wait_until(lambda: server.slot.beats > beats + 6, "some time")
+        assert len(population(server).connections) <= 5
+        clients.append(late)
         gate.open()
         for client in clients:
             assert client.response().body == b"through"
@@ -69,7 +73,7 @@ def test_no_more_connections_than_there_are_places(backend: str) -> None:
 
 
 def test_idle_connections_make_room(backend: str) -> None:
-    with serving(http_only(hello), backend, worker_connections=2) as server:
+    with serving(http_only(hello), backend, max_connections=2) as server:
         first, second = server.client(), server.client()
         assert first.get().status == second.get().status == 200
         with server.client() as third:
@@ -80,7 +84,7 @@ def test_idle_connections_make_room(backend: str) -> None:
         second.close()
 
 
-def test_background_work_counts_as_a_place(backend: str) -> None:
+def test_background_work_takes_a_slot(backend: str) -> None:
     gate = Gate()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -70,6 +70,9 @@ EXAMPLES = {
     "send_timeout": Example("11", 11.0, "eleven", "12"),
     "request_timeout": Example("120", 120.0, "-1", "60"),
     "stream_idle_timeout": Example("45", 45.0, "soon", "46"),
+    "queue_timeout": Example("15", 15.0, "-1", "16"),
+    "priority": Example("/healthz,/ready", ("/healthz", "/ready"), "healthz", "/other"),
+    "max_connections": Example("5000", 5000, "many", "1"),
     "on_disconnect": Example(
         "cancel:2,/chat=event", ("cancel:2", "/chat=event"), "chat=cancel", "event"
     ),

@@ -137,6 +137,8 @@ VALUES = {
     "ws_per_message_deflate": "",
     "ws_drain_code": "1001",
     "on_disconnect": "cancel",
+    "priority": "/healthz",
+    "max_connections": "9",
     "shutdown_timeout": "9",
 }
 

@@ -20,10 +20,34 @@ class Scale:
     long_request: float
     upload_mib: int
     slow_clients: int
+    overload: tuple[int, int, float]  # slots, requests, seconds of each
+    slowest_probe: float  # seconds
+    streams: int
+    stream_seconds: float
 
 
-SHORT = Scale(load_seconds=6, kill_every=1.5, long_request=4, upload_mib=256, slow_clients=200)
-FULL = Scale(load_seconds=30, kill_every=2, long_request=60, upload_mib=1024, slow_clients=200)
+SHORT = Scale(
+    load_seconds=6,
+    kill_every=1.5,
+    long_request=4,
+    upload_mib=256,
+    slow_clients=200,
+    overload=(10, 100, 2.0),
+    slowest_probe=1.0,  # beside whatever else runs on the machine
+    streams=24,
+    stream_seconds=2.0,
+)
+FULL = Scale(
+    load_seconds=30,
+    kill_every=2,
+    long_request=60,
+    upload_mib=1024,
+    slow_clients=200,
+    overload=(100, 1000, 10.0),
+    slowest_probe=0.05,
+    streams=200,
+    stream_seconds=300.0,
+)
 
 
 @pytest.fixture(scope="session")

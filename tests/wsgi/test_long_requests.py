@@ -230,6 +230,23 @@ def test_a_request_that_nobody_waits_for_is_not_run() -> None:
     assert "/never" not in calls
 
 
+def test_who_waits_for_a_thread_for_too_long_is_503() -> None:
+    app = Stuck()
+    with no_descriptor_leaks(), serving(app, threads=2, queue_timeout=0.3) as shell:
+        busy = [shell.connect() for _ in range(2)]
+        for client in busy:
+            client.send(request("/wait"))
+        wait_until(lambda: shell.seat.slot.in_flight == 2, "no thread is free")
+        late = shell.connect()
+        response = late.get()
+        assert (response.status, response["Connection"]) == (503, "close")
+        assert int(response["Retry-After"]) >= 1
+        assert not shell.seat.retire
+        app.let_go()
+        assert [client.response().status for client in busy] == [200, 200]
+        assert busy[0].get().body == b"quick"
+
+
 # What an application can ask
 
 

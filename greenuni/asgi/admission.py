@@ -1,0 +1,80 @@
+"""Which requests wait, and how many connections there may be.
+
+What is admitted is a request, to a slot: ``worker-connections`` calls run at a time. A worker without a
+free slot accepts nobody, so that a sibling can. What asks over a connection that is there already stands
+in line. With ``queue-timeout`` or ``priority`` a full worker goes on accepting, for only then
+it knows for how long somebody has waited, and who goes first.
+"""
+
+from __future__ import annotations
+
+import resource
+from math import inf
+from typing import Protocol
+
+from greenuni.config import Config
+
+# Descriptors that are not for connections: listeners, logs, files, and what the application opens.
+SPARE_DESCRIPTORS = 64
+
+# Requests for priority paths that run beside all others. Some, as one may hang.
+RESERVED_SLOTS = 8
+
+
+class Waiter(Protocol):
+    """A connection whose request waits for a slot."""
+
+    def admit(self) -> None:
+        """Start the request; there is a slot for it."""
+
+    def turn_away(self) -> None:
+        """Answer by 503: it has waited for too long."""
+
+
+class Line:
+    """Those that wait, in the order of their coming."""
+
+    def __init__(self, config: Config) -> None:
+        self._timeout = config.queue_timeout or inf
+        self._priority = frozenset(path.encode() for path in config.priority)
+        self._since: dict[Waiter, float] = {}  # monotonic seconds
+        self.is_inside = bool(config.queue_timeout or config.priority)
+
+    def __repr__(self) -> str:
+        return f"<Line of {len(self._since)}>"
+
+    def __len__(self) -> int:
+        return len(self._since)
+
+    def goes_first(self, path: bytes) -> bool:
+        """Whether requests for this path have slots of their own."""
+        return path in self._priority
+
+    def put(self, waiter: Waiter, now: float) -> None:
+        self._since[waiter] = now
+
+    def remove(self, waiter: Waiter) -> None:
+        """Its client has gone."""
+        self._since.pop(waiter, None)
+
+    def next(self) -> Waiter:
+        """Take the first out."""
+        waiter = next(iter(self._since))
+        del self._since[waiter]
+        return waiter
+
+    def turn_away_late(self, now: float) -> None:
+        """Who has waited for longer than ``queue-timeout`` need not wait any more."""
+        until = now - self._timeout
+        while self._since and next(iter(self._since.values())) <= until:
+            self.next().turn_away()
+
+
+def most_connections(config: Config) -> int:
+    """How many connections may be open: ``max-connections``, or what the limit of descriptors leaves."""
+    if config.max_connections:
+        return config.max_connections
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        limit = 2**20
+    return max(1, limit - min(SPARE_DESCRIPTORS, limit // 2))

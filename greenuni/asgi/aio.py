@@ -17,18 +17,25 @@ _TASKS_TAKE_CONTEXT = sys.version_info >= (3, 11)
 
 _NAME = "request"  # of every task
 
+# Requests started at once in one turn of the loop. A client may send thousands in one piece, and
+# everybody else would wait for all of them.
+EAGER_LIMIT = 64
+
 _Task: Callable[..., asyncio.Task[None]] = asyncio.Task  # its signature depends on the version
+
+_EAGER_LIMIT = EAGER_LIMIT
 
 
 class AsyncioRuntime:
     """See the module."""
 
-    __slots__ = ("_eager_starts", "_loop", "cancelled")
+    __slots__ = ("_eager_starts", "_loop", "_started", "cancelled")
 
     def __init__(self) -> None:
         self.cancelled: type[BaseException] = asyncio.CancelledError
         self._loop = asyncio.get_running_loop()
         self._eager_starts = EagerStarts(self._loop)
+        self._started = 0  # requests, in this turn of the loop
 
     def watch(self, fd: int, callback: Callable[[], object]) -> None:
         self._loop.add_reader(fd, callback)
@@ -43,14 +50,21 @@ class AsyncioRuntime:
         loop = self._loop
         if loop.get_task_factory() is not None:
             return context.run(loop.create_task, run)
-        if _CAN_START_EAGERLY:
-            return _Task(run, loop=loop, context=context, eager_start=True)
-        if self._eager_starts.can_start():
-            return self._eager_starts.start(context, run)
+        if not self._started:
+            loop.call_soon(self._end_turn)
+        self._started += 1
+        if self._started <= _EAGER_LIMIT:
+            if _CAN_START_EAGERLY:
+                return _Task(run, loop=loop, context=context, eager_start=True)
+            if self._eager_starts.can_start():
+                return self._eager_starts.start(context, run)
         if not _TASKS_TAKE_CONTEXT:
             return context.run(loop.create_task, run)
         # Before Python 3.12 a number for a name is formatted at once, which costs more than the rest.
         return _Task(run, loop=loop, context=context, name=_NAME)
+
+    def _end_turn(self) -> None:
+        self._started = 0
 
     def new_waiting(self) -> Waiting:
         return asyncio.Event()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from greenuni.asgi.accept import Acceptor
-from greenuni.asgi.aio import AsyncioRuntime
+from greenuni.asgi.aio import EAGER_LIMIT, AsyncioRuntime
 from greenuni.asgi.clocks import ReadClock, SendClock
 from greenuni.asgi.connection import (
     LINGER_SECONDS,
@@ -255,6 +255,25 @@ def test_an_eager_task_factory_changes_nothing() -> None:
         assert (await bench.settle()).count(b"200 OK") == 2000
         bench.receive(POST % 3 + b"abc" + GET)
         assert (await bench.settle()).count(b"200 OK") == 2
+        assert bench.phase is Phase.IDLE
+
+    asyncio.run(main())
+
+
+def test_a_client_with_many_requests_does_not_keep_others_waiting() -> None:
+    count = 10 * EAGER_LIMIT
+
+    async def main() -> None:
+        bench = Bench(hello)
+        served: list[int] = []
+        loop = asyncio.get_running_loop()
+        loop.call_soon(bench.receive, GET * count)
+        loop.call_soon(lambda: served.append(bench.transport.take().count(b"200 OK")))
+        while not served:
+            await asyncio.sleep(0)
+        assert 0 < served[0] <= EAGER_LIMIT
+        while served[0] < count:
+            served[0] += (await bench.settle()).count(b"200 OK")
         assert bench.phase is Phase.IDLE
 
     asyncio.run(main())

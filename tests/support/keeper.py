@@ -53,6 +53,12 @@ class Keeper:
         found: dict[str, Any] = json.loads(content)
         return found
 
+    def chunk(self) -> bytes:
+        """The next chunk of a response; empty for the last, with which its end has been read."""
+        size = int(self._reader.readline(), 16)
+        data = self._reader.read(size + 2)
+        return data[:-2]
+
     def get(self, path: str) -> dict[str, Any]:
         return self.ask(path).answer()
 

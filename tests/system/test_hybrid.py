@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from tests.support.keeper import Keeper, SteadyLoad
 from tests.support.server import Server, process_exists, serve, wait_until
@@ -37,7 +38,11 @@ def app(environ, start_response):
 ASGI = """
 import asyncio, hashlib, json, os
 async def app(scope, receive, send):
+    if scope["type"] == "websocket":
+        return await echo(scope, receive, send)
     assert scope["type"] == "http"
+    if scope["query_string"] == b"stream":
+        return await stream(send)
     body, more = b"", True
     while more:
         message = await receive()
@@ -52,6 +57,17 @@ async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200,
                 "headers": [(b"content-length", b"%d" % len(answer))]})
     await send({"type": "http.response.body", "body": answer})
+async def stream(send):
+    await send({"type": "http.response.start", "status": 200,
+                "headers": [(b"content-type", b"text/event-stream")]})
+    for number in range(1000):
+        await send({"type": "http.response.body", "body": b"data: x\\n\\n", "more_body": True})
+        await asyncio.sleep(0.02)
+async def echo(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": scope["root_path"] + " " + message["text"]})
 """
 POOLS = """
 keepalive = 60
@@ -187,6 +203,27 @@ def test_continue_comes_from_either_pool(server: Server) -> None:
             client.send(POST % (path, 4) + b"Expect: 100-continue\r\n\r\n")
             assert client.head()[0] == 100
             assert client.send(b"body").answer()["size"] == 4
+
+
+def test_a_websocket_is_opened_in_its_pool(server: Server) -> None:
+    for _ in range(8):  # whoever accepts it
+        with connect(f"ws://127.0.0.1:{server.port}/api/socket") as client:
+            for number in range(10):
+                client.send(str(number))
+                assert client.recv() == f"/api {number}"
+
+
+def test_an_event_stream_ends_as_it_should_when_its_worker_retires(site: Site) -> None:
+    site.replace("keepalive", "graceful_timeout = 3\nkeepalive")
+    with site.serve() as server, Keeper(address(server)) as client:
+        client.get("/")
+        status, fields = client.ask("/api?stream").head()
+        assert (status, fields["transfer-encoding"]) == (200, "chunked")
+        server.signal(signal.SIGHUP)
+        chunks = list(iter(client.chunk, b""))
+        assert len(chunks) < 1000
+        check("/", client.get("/"))
+        check("/api", client.get("/api"))
 
 
 def test_over_a_unix_socket(site: Site) -> None:

@@ -9,9 +9,8 @@ from greenuni.asgi.connection import Connection
 from greenuni.asgi.scope import Peer
 from greenuni.asgi.service import Service
 from greenuni.asgi.transport import RawSocket, Sockets, SocketTransport
-from greenuni.handoff import SocketName, names, receive
+from greenuni.handoff import SocketName, receive
 from greenuni.http import TrustedProxies
-from greenuni.transfer import close
 
 
 class Arrivals(Entrance):
@@ -30,12 +29,13 @@ class Arrivals(Entrance):
         if arrived is None:
             return False
         fd, unread, hops = arrived
-        ends = names(fd)
-        if ends is None:
-            close(fd)
+        connected = RawSocket(fileno=fd)
+        try:
+            peer = self._peer(connected.getsockname(), connected.getpeername())
+        except OSError:
+            connected.close()  # the client has gone meanwhile
         else:
-            connection = Connection(service, self._peer(*ends), hops)
-            SocketTransport(sockets, RawSocket(fileno=fd), connection).start(unread)
+            SocketTransport(sockets, connected, Connection(service, peer, hops)).start(unread)
         return True
 
     def _peer(self, ours: SocketName, theirs: SocketName) -> Peer:

@@ -1,8 +1,10 @@
 """Connections that leave this worker: for the pool that their request belongs to, or for a sibling.
 
-A connection that leaves is no `Connection` any more: a `Departing` takes its place with the transport and
-among the population, so that it has a place and a deadline for as long as it cannot go. Mostly it goes at
-once. It waits until its client has taken all of the response before, and then until the queue has room.
+Mostly it goes at once (`Way.takes_at_once`). Else it is no `Connection` any more: a `Departing` takes its
+place with the transport and among the population, so that it has a place and a deadline for as long as it
+cannot go. It waits until its client has taken all of the response before, and then until the queue has room.
+
+The transport is closed as ever, which closes the descriptor of this process and not the connection.
 
 What goes is the descriptor, and all octets since the first one of a request that has not been answered.
 """
@@ -55,8 +57,9 @@ class Departures:
     def send(
         self, transport: Transport, client: str, index: int, unread: bytes, hops: int = 0
     ) -> None:
-        departing = Departing(self._service, transport, client, unread, hops)
-        departing.start(self._ways[index])
+        way = self._ways[index]
+        if not way.takes_at_once(transport, unread, hops):
+            Departing(self._service, transport, client, unread, hops).start(way)
 
     def tick(self) -> None:
         """Try again where nobody tells that there is room; see `Outbox.flush`."""
@@ -71,6 +74,7 @@ class Way(Pollable):
         """``is_open`` says whether anybody will come for what is in the queue."""
         self.outbox = Outbox(queue, self._watch)
         self.is_open = is_open
+        self._queue = queue
         self._fd = queue.fileno()
         self._sockets = sockets
         self._is_watched = False
@@ -80,6 +84,19 @@ class Way(Pollable):
 
     def ready(self, mask: int) -> None:
         self.outbox.flush()
+
+    def takes_at_once(self, transport: Transport, unread: bytes, hops: int) -> bool:
+        """Send the connection, as most go: nobody waits, and its client has taken all responses."""
+        fd = transport.fileno()
+        if self.outbox or fd < 0 or transport.get_write_buffer_size():
+            return False
+        try:
+            has_left = send(self._queue, fd, unread, hops)
+        except OSError:
+            return False  # it will happen again, to the one who tells of it
+        if has_left:
+            transport.close()
+        return has_left
 
     def _watch(self, waits: bool) -> None:
         if waits == self._is_watched:
@@ -139,7 +156,6 @@ class Departing(TransportUser):
             self._refuse()
             return True
         if has_left:
-            # Only this process's descriptor: the connection is in the queue.
             self._is_over = True
             self._transport.close()
         else:

@@ -636,3 +636,17 @@ def test_a_connection_that_breaks_on_its_way_out_sends_no_strange_descriptor(
         with pytest.raises(BlockingIOError):
             other.arrivals.recv(1)
     assert not [record for record in error_log.records if record.levelno >= logging.ERROR]
+
+
+def test_a_queue_that_has_failed_is_told_of(
+    backend: str, error_log: pytest.LogCaptureFixture
+) -> None:
+    with (
+        pools_at("/", "/api") as (site, other),
+        serving(application("site"), backend, pools=site) as server,
+        server.client() as client,
+    ):
+        other.arrivals.close()
+        response = client.get("/api")
+        assert (response.status, response.closes) == (503, True)
+        assert any("Cannot hand a connection over: " in line for line in error_log.messages)

@@ -32,6 +32,7 @@ SHELL = {
     "routing",
     "shell",
     "siblings",
+    "threadsignals",
     "transfer",
 }
 # room -> rooms it may import. A room is a module or a folder right under greenuni/.
@@ -44,6 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "pulse": set(),
     "readiness": {"poller"},
     "siblings": set(),
+    "threadsignals": set(),
     "transfer": set(),
     "config": {"build", "disconnects", "errors", "modules", "routing"},
     "observe": {"clock", "config", "errors"},
@@ -84,6 +86,7 @@ ALLOWED: dict[str, set[str]] = {
         "pulse",
         "routing",
         "shell",
+        "threadsignals",
         "wsgi",
     },
     "cli": {"arbiter", "config", "errors", "loader", "observe", "shell", "worker"},

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 
-from greenuni.worker.watcher import leave_signals_to_main_thread
+from greenuni.threadsignals import leave_signals_to_main_thread
 
 CHECK_INTERVAL = 0.5  # seconds
 _STANDARD_LIBRARY = tuple(

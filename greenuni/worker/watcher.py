@@ -18,16 +18,10 @@ from collections.abc import Callable
 from greenuni.arbiter.reconcile import DRAIN_MARGIN
 from greenuni.pulse import Pulse
 from greenuni.shell import Slot
+from greenuni.threadsignals import leave_signals_to_main_thread
 
 ORPHAN_PATIENCE = 1.5  # seconds from the arbiter's end to ours at the latest
 ORPHAN_STATUS = 1
-# What a thread does to itself; blocked, it would end the process before its stacks are written.
-_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
-
-
-def leave_signals_to_main_thread() -> None:
-    """Block them in the calling thread: one that the kernel gave to it would not wake the main thread."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _FAULTS)
 
 
 Duty = Callable[[float], None]  # is given time.monotonic()

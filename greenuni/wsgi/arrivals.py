@@ -15,6 +15,9 @@ from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.loop import Loop
 
 PLACES_LIMIT = 128  # names that a server has for itself; more are made again for each connection
+# Connections taken in one turn where each is served before the next is taken. If it were one, each would wait
+# for a whole turn of those that are here already, though it has waited for longer than they have.
+AT_ONCE = 8
 
 Arrived = Callable[[int, SocketName, EnvironFactory, bytes, int], None]
 
@@ -69,13 +72,19 @@ class Arrivals(Door):
         places: Places,
         arrived: Arrived,
         log: logging.Logger,
+        config: Config,
     ) -> None:
         super().__init__(loop, queue, log, "A connection from another worker is lost")
         self._places = places
         self._arrived = arrived
+        self._has_siblings = config.workers > 1
+        self._at_once = AT_ONCE if config.threads == 1 else 1
 
     def on_event(self, mask: int) -> None:
-        if self.take():
+        for _ in range(self._at_once):
+            if not self.take() or not self.is_listening:
+                return
+        if self._has_siblings:
             self.go_to_the_end()
 
     def take(self) -> bool:

@@ -32,6 +32,7 @@ cdef class Connection(Job):
     cdef _enter(self, int state)
     cpdef arrive(self, bytes unread, int hops)
     cpdef depart(self)
+    cpdef hold(self)
     cpdef expire(self)
     cdef bint _is_owed_an_answer(self) except -1
     cpdef park(self)

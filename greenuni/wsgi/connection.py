@@ -124,6 +124,11 @@ class Connection(Job):
         self._link.watch(0)
         self.deadline = self._services.loop.now + self._services.deadlines.head
 
+    def hold(self) -> None:
+        """Whatever it is ready for: not now, but when the loop turns."""
+        self._link.watch(0)
+        self._services.loop.soon(self)
+
     # Called by the loop
 
     def on_event(self, mask: int) -> None:
@@ -144,7 +149,7 @@ class Connection(Job):
         elif state < _LEAVING:
             if mask & WRITE:
                 self._output.flush()  # the rest of a 100 Continue
-            if mask:
+            if mask or state == _IDLE:
                 self._receive()
             else:
                 self._read()

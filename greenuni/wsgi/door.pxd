@@ -4,7 +4,7 @@ cdef class Door(Handler):
     cdef Loop _loop
     cdef object _log
     cdef object _complaint
-    cdef bint _is_listening
+    cdef readonly bint is_listening
     cdef double _paused_until
     cdef double _silent_until
     cdef readonly object sock

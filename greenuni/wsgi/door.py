@@ -25,11 +25,11 @@ class Door(Handler):
 
     __slots__ = (
         "_complaint",
-        "_is_listening",
         "_log",
         "_loop",
         "_paused_until",
         "_silent_until",
+        "is_listening",
         "sock",
     )
 
@@ -39,13 +39,13 @@ class Door(Handler):
         self._loop = loop
         self._log = log
         self._complaint = complaint
-        self._is_listening = False
+        self.is_listening = False
         self._paused_until = 0.0  # by the loop's clock; 0 when the last one was good
         self._silent_until = 0.0  # likewise; a log line a minute says enough
         self.sock = sock
 
     def __repr__(self) -> str:
-        state = "listening" if self._is_listening else "not listening"
+        state = "listening" if self.is_listening else "not listening"
         return f"<{type(self).__name__} {self.sock.fileno()} {state}>"
 
     @property
@@ -56,7 +56,7 @@ class Door(Handler):
     def listen(self, wanted: bool) -> None:
         """Watch the socket, or not; a pause comes first."""
         wanted = wanted and self._loop.now >= self._paused_until
-        if wanted == self._is_listening:
+        if wanted == self.is_listening:
             return
         fd = self.sock.fileno()
         if wanted:
@@ -65,13 +65,14 @@ class Door(Handler):
         else:
             self._loop.poller.unregister(fd)
             del self._loop.handlers[fd]
-        self._is_listening = wanted
+        self.is_listening = wanted
 
     def go_to_the_end(self) -> None:
         """The kernel wakes the one that has been in line longest, which would always be the same."""
-        fd = self.sock.fileno()
-        self._loop.poller.unregister(fd)
-        self._loop.poller.register(fd, LISTEN)
+        if self.is_listening:
+            fd = self.sock.fileno()
+            self._loop.poller.unregister(fd)
+            self._loop.poller.register(fd, LISTEN)
 
     def was_good(self) -> None:
         """A connection has come in."""

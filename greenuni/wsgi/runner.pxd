@@ -17,4 +17,7 @@ cdef class Runner:
 cdef class InlineRunner(Runner):
     cdef Call _call
     cdef Pulse _pulse
-    cdef double _since
+    cdef readonly double since
+    cdef public object relief
+    cdef public bint is_unwatched
+    cdef public bint is_relieved

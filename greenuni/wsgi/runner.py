@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextvars
 from time import monotonic
+from typing import Any
 
 from greenuni.shell import Seat
 from greenuni.wsgi.application import Call, QuickStop
@@ -65,13 +66,16 @@ class Runner:
 class InlineRunner(Runner):
     """Runs jobs at once, inside the loop. The pulse tells the watcher that this is no hang."""
 
-    __slots__ = ("_call", "_pulse", "_since")
+    __slots__ = ("_call", "_pulse", "is_relieved", "is_unwatched", "relief", "since")
 
     def __init__(self, seat: Seat) -> None:
         super().__init__(seat)
         self._pulse = seat.pulse
         self._call: Call | None = None
-        self._since = 0.0  # when the call began, by monotonic()
+        self.since = 0.0  # when the latest call began, by monotonic()
+        self.relief: Any = None  # a `Relief`, if there are siblings
+        self.is_unwatched = False  # the relief wants to be woken by the next call
+        self.is_relieved = False  # the relief has the loop until the call returns
 
     def __repr__(self) -> str:
         return f"<InlineRunner{' in the application' * self._pulse.in_app}>"
@@ -84,11 +88,12 @@ class InlineRunner(Runner):
         call = job.call
         assert call is not None
         request = call.request
-        self._since = (
-            monotonic()
-        )  # before the call: who asks from another thread looks at that first
+        # Before the call: who asks from another thread looks at that first.
+        self.since = monotonic()
         self._call = call
-        self._begin(request.method, request.raw_path, 1, self._since)
+        self._begin(request.method, request.raw_path, 1, self.since)
+        if self.is_unwatched:
+            self.relief.wake()
         try:
             self._pulse.in_app = True
             self._run(job)
@@ -97,12 +102,14 @@ class InlineRunner(Runner):
         finally:
             self._pulse.in_app = False
             self._call = None
+            if self.is_relieved:
+                self.relief.end()
             self._ended(0)
         job.resume()
 
     def calls(self) -> list[tuple[Call, float]]:
         call = self._call
-        return [] if call is None else [(call, self._since)]
+        return [] if call is None else [(call, self.since)]
 
 
 def describe(call: Call, since: float) -> str:

@@ -20,6 +20,7 @@ cdef class Server:
     cdef readonly list _acceptors
     cdef readonly object _arrivals
     cdef list _doors
+    cdef readonly object _relief
     cdef Py_ssize_t _room
     cdef Py_ssize_t _callers
     cdef bint _waits_inside

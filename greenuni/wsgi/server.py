@@ -24,6 +24,7 @@ from greenuni.wsgi.job import Job
 from greenuni.wsgi.loop import Loop
 from greenuni.wsgi.overseer import Overseer
 from greenuni.wsgi.population import Population
+from greenuni.wsgi.relief import Relief
 from greenuni.wsgi.runner import InlineRunner
 from greenuni.wsgi.services import Services, keep_all
 from greenuni.wsgi.signals import Order, SignalHandlers
@@ -78,6 +79,7 @@ class Server:
         self._acceptors = self._new_acceptors()
         self._arrivals = self._new_arrivals()
         self._doors = [*self._acceptors, *([self._arrivals] if self._arrivals else [])]
+        self._relief = self._new_relief()
 
     def _new_services(self) -> Services:
         seat = self._seat
@@ -119,7 +121,21 @@ class Server:
         seat = self._seat
         if seat.pools is None:
             return None
-        return Arrivals(self._loop, seat.pools.arrivals, self._places, self._arrived, seat.log)
+        return Arrivals(
+            self._loop, seat.pools.arrivals, self._places, self._arrived, seat.log, seat.config
+        )
+
+    def _new_relief(self) -> Relief | None:
+        """What looks after the connections that have to wait, if there are siblings to give them to."""
+        if self._departures is None or self._seat.config.workers == 1:
+            return None
+        if isinstance(self._runner, ThreadRunner):
+            self._runner.on_crowded = self._crowded
+            return None
+        assert isinstance(self._runner, InlineRunner)
+        return Relief(
+            self._runner, self._loop, self._departures, self._doors, self._wakeup, self._seat.log
+        )
 
     def __repr__(self) -> str:
         state = "draining" if self._drain else "serving"
@@ -238,6 +254,12 @@ class Server:
         else:
             self._services.gateway.closes = True
 
+    def _crowded(self, is_crowded: bool) -> None:
+        """All threads have a call, so who comes now is better off with a sibling; or not any more."""
+        assert self._departures is not None
+        self._departures.is_crowded = is_crowded
+        self._services.is_choosy = is_crowded or self._services.routes
+
     def _accepted(self, fd: int, address: SocketName, environs: EnvironFactory) -> None:
         self._admit_one(Connection(self._services, fd, address, environs))
 
@@ -298,6 +320,8 @@ class Server:
 
     def _close(self) -> None:
         self._runner.stop()
+        if self._relief is not None:
+            self._relief.stop()
         for door in self._doors:
             door.close()
         self._connections.close(returned=self._returns.close())

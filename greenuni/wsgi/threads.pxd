@@ -7,6 +7,8 @@ cdef class ThreadRunner(Runner):
     cdef object _returns
     cdef object _log
     cdef int _count
+    cdef int _limit
+    cdef public object on_crowded
     cdef dict _running
     cdef object _jobs
     cdef list _lent

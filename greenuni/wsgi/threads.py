@@ -27,6 +27,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Callable
 
 from greenuni.poller import wait_readable
 from greenuni.shell import Seat
@@ -40,6 +41,10 @@ PATIENCE = 0.002  # seconds; a call that lasts for it or twice of it loses the l
 QUICK = 0.0002  # seconds that calls may take on average if the leader is to make them
 LONG = 0.010  # seconds that a call counts for at most, or a single one would be remembered too long
 WEIGHT = 1 / 32  # of one call in the average
+
+
+def _ignore(is_crowded: bool) -> None:
+    """There are no siblings to leave anything to."""
 
 
 class Deposed(BaseException):
@@ -71,6 +76,7 @@ class ThreadRunner(Runner):
         "_is_over",
         "_jobs",
         "_lent",
+        "_limit",
         "_log",
         "_loop",
         "_mean",
@@ -78,6 +84,7 @@ class ThreadRunner(Runner):
         "_running",
         "_threads",
         "bell",
+        "on_crowded",
     )
 
     def __init__(self, seat: Seat, loop: Loop, returns: Mailbox[Job]) -> None:
@@ -86,6 +93,11 @@ class ThreadRunner(Runner):
         self._returns = returns
         self._log = seat.log
         self._count = seat.config.threads
+        # Calls at which others are to be told; no number of them where there are no siblings.
+        self._limit = self._count if seat.config.workers > 1 else -1
+        self.on_crowded: Callable[[bool], None] = (
+            _ignore  # all threads have a call, or not any more
+        )
         self._running: dict[Job, float] = {}  # since when, by time.monotonic()
         self._jobs: queue.SimpleQueue[Job | Role | None] = queue.SimpleQueue()
         self._lent: list[Loop] = []  # the loop, while the leader is inside a call
@@ -144,6 +156,8 @@ class ThreadRunner(Runner):
         running, request, now = self._running, job.call.request, time.monotonic()
         running[job] = now
         self._begin(request.method, request.raw_path, len(running), now)
+        if len(running) == self._limit:
+            self.on_crowded(True)
         if self._mean > QUICK or len(running) > self._count:
             self._jobs.put(job)
             return
@@ -160,6 +174,8 @@ class ThreadRunner(Runner):
 
     def taken_back(self, job: Job) -> None:
         """The leader has ``job`` again."""
+        if len(self._running) == self._limit:
+            self.on_crowded(False)
         del self._running[job]
         self._ended(len(self._running))
         job.resume()

@@ -24,6 +24,7 @@ class Scale:
     slowest_probe: float  # seconds
     streams: int
     stream_seconds: float
+    reloads: int
 
 
 SHORT = Scale(
@@ -36,6 +37,7 @@ SHORT = Scale(
     slowest_probe=1.0,  # beside whatever else runs on the machine
     streams=24,
     stream_seconds=2.0,
+    reloads=4,
 )
 FULL = Scale(
     load_seconds=30,
@@ -47,6 +49,7 @@ FULL = Scale(
     slowest_probe=0.05,
     streams=200,
     stream_seconds=300.0,
+    reloads=50,
 )
 
 

@@ -362,7 +362,7 @@ def test_without_a_free_descriptor_it_is_said_and_the_queue_left_alone(
     here, there = socket.socketpair()
     with opened("/") as (pools,), here:
         places = Places(Config(), ErrorStream(log), b"")
-        arrivals = Arrivals(loop, pools.arrivals, places, print, log)
+        arrivals = Arrivals(loop, pools.arrivals, places, print, log, Config())
         arrivals.listen(True)
         with there:
             send(pools.queues[0], there.fileno(), GET)
@@ -390,10 +390,11 @@ def no_free_descriptor() -> Iterator[None]:
 
 
 class Gate:
-    """An application that waits at ``/wait`` until it is let go, and tells in which thread it ran."""
+    """An application that waits at ``/wait`` until it is let go."""
 
     def __init__(self) -> None:
         self.entered = threading.Semaphore(0)
+        self.body = b"done"
         self._go = threading.Event()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
@@ -401,10 +402,13 @@ class Gate:
             self.entered.release()
             self._go.wait(10)
         start_response("200 OK", [])
-        return [threading.current_thread().name.encode()]
+        return [self.body]
 
     def open(self) -> None:
         self._go.set()
+
+    def shut(self) -> None:
+        self._go.clear()
 
 
 def begin_drain(shell: Shell) -> None:
@@ -518,3 +522,125 @@ class TestRetiring:
 
 def held(shell: Shell) -> int:
     return sum(len(connection.unread) for connection in shell.server._connections.waiting())
+
+
+class TestBusySibling:
+    """Nobody waits behind a call that keeps all threads of a worker, as long as another worker has one."""
+
+    @BOTH
+    def test_connections_go_to_the_sibling(self, threads: int) -> None:
+        gate = Gate()
+        with two_siblings(gate, threads=threads) as (busy, free):
+            clients = [busy.connect() for _ in range(4)]
+            for client in clients:
+                client.get()
+            waiting = [busy.connect() for _ in range(threads)]
+            for client in waiting:
+                client.send(request("/wait"))
+                assert gate.entered.acquire(timeout=PATIENCE)
+            for client in clients:
+                assert client.get().status == 200
+            assert free.seat.slot.requests >= 3
+            gate.open()
+            for client in waiting:
+                assert client.response().status == 200
+                assert client.get().status == 200
+
+    def test_the_worker_goes_on_as_before(self) -> None:
+        gate = Gate()
+        with two_siblings(gate) as (busy, _):
+            for _ in range(3):
+                waiting, client = busy.connect(), busy.connect()
+                client.get()
+                waiting.send(request("/wait"))
+                assert gate.entered.acquire(timeout=PATIENCE)
+                assert client.get().status == 200
+                gate.open()
+                assert waiting.response().status == 200
+                gate.shut()
+                before = busy.seat.slot.requests
+                assert busy.get().status == 200
+                wait_until(lambda: busy.seat.slot.requests > before, "it accepts again")  # noqa: B023
+
+    def test_a_body_on_its_way_is_read_when_the_call_has_returned(self) -> None:
+        gate = Gate()
+        with two_siblings(gate) as (busy, _):
+            client, waiting = busy.connect(), busy.connect()
+            client.send(request("/", "POST", content_length="4") + b"12")
+            wait_until(lambda: "BODY" in repr(busy.server._loop.handlers), "it was read")
+            waiting.send(request("/wait"))
+            assert gate.entered.acquire(timeout=PATIENCE)
+            wait_until(lambda: "relieving" in repr(busy.server._relief), "the relief has the loop")
+            client.send(b"34")
+            gate.open()
+            assert client.response().status == 200
+            assert waiting.response().status == 200
+
+    def test_what_a_client_has_still_to_take_is_sent_meanwhile(self) -> None:
+        gate = Gate()
+        gate.body = b"x" * 20_000_000
+        with two_siblings(gate) as (busy, _):
+            client, waiting = busy.connect(receive_buffer=4096), busy.connect()
+            client.send(request("/large"))
+            wait_until(lambda: "FLUSHING" in repr(busy.server._loop.handlers), "it is kept for it")
+            waiting.send(request("/wait"))
+            assert gate.entered.acquire(timeout=PATIENCE)
+            assert len(client.response().body) == 20_000_000
+            assert client.get().status == 200
+            gate.open()
+            assert waiting.response().status == 200
+
+    def test_with_nobody_to_follow_everybody_waits_for_the_call(self) -> None:
+        gate = Gate()
+        with two_siblings(gate) as (busy, _):
+            assert busy.seat.pools
+            client, waiting = busy.connect(), busy.connect()
+            client.get()
+            waiting.send(request("/wait"))
+            assert gate.entered.acquire(timeout=PATIENCE)
+            busy.seat.pools.forsake()
+            client.send(request("/"))
+            wait_until(lambda: "relieving" in repr(busy.server._relief), "the relief has the loop")
+            gate.open()
+            assert waiting.response().status == 200
+            assert client.response().status == 200
+
+    def test_without_siblings_there_is_no_relief(self) -> None:
+        with two_siblings(application("a"), workers=1) as (shell, _):
+            shell.get()
+            assert shell.server._relief is None
+
+    def test_an_idle_worker_wakes_nobody(self) -> None:
+        with two_siblings(application("a")) as (shell, other):
+            shell.get()
+            relief = shell.server._relief if shell.seat.slot.requests else other.server._relief
+            wait_until(lambda: repr(relief) == "<Relief idle asleep>", "it sleeps again")
+
+    def test_calls_around_the_patience_of_the_relief(self) -> None:
+        """Calls that end just when they are relieved."""
+
+        def app(environ: Environ, start_response: StartResponse) -> list[bytes]:
+            threading.Event().wait(float(environ["QUERY_STRING"]))
+            start_response("200 OK", [])
+            return [environ["QUERY_STRING"].encode()]
+
+        with two_siblings(app) as (one, other):
+            clients = [shell.connect() for shell in (one, other) for _ in range(4)]
+            for step in range(12):
+                seconds = f"{0.008 + step / 1000:.3f}"
+                for client in clients:
+                    client.send(request(f"/?{seconds}") * 2)
+                for client in clients:
+                    assert client.response().body == seconds.encode()
+                    assert client.response().body == seconds.encode()
+
+    def test_an_order_to_stop_ends_a_relieved_call(self) -> None:
+        gate = Gate()
+        with two_siblings(gate) as (busy, _):
+            waiting = busy.connect()
+            waiting.send(request("/wait"))
+            assert gate.entered.acquire(timeout=PATIENCE)
+            wait_until(lambda: "relieving" in repr(busy.server._relief), "the relief has the loop")
+            busy.server.stop()
+            gate.open()
+            busy.join()

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from types import TracebackType
 
 _OWN_DIRECTORY = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _COMPILED = (
@@ -115,3 +116,10 @@ def is_user_code(filename: str) -> bool:
     return not filename.startswith((_OWN_DIRECTORY, _COMPILED)) and not any(
         part in filename for part in _IMPORT_MACHINERY
     )
+
+
+def without_our_frames(traceback: TracebackType | None) -> TracebackType | None:
+    """The traceback from the application's first frame on; None when it has none."""
+    while traceback is not None and not is_user_code(traceback.tb_frame.f_code.co_filename):
+        traceback = traceback.tb_next
+    return traceback

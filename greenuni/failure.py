@@ -6,9 +6,8 @@ import logging
 import os
 import re
 from collections.abc import Iterable
-from types import TracebackType
 
-from greenuni.errors import LocalProtocolError, is_user_code
+from greenuni.errors import LocalProtocolError, without_our_frames
 from greenuni.observe.access import escape
 
 _REQUEST_ID = re.compile(rb"[0-9A-Za-z._~+/=:@-]{1,64}")
@@ -53,10 +52,3 @@ def log_complaint(log: logging.Logger, name: str, identifier: str, complaint: st
 def page_detail(identifier: str) -> str:
     """What the error page says, so that a user's report leads to the log."""
     return f"The request id is {identifier}."
-
-
-def without_our_frames(traceback: TracebackType | None) -> TracebackType | None:
-    """The traceback from the application's first frame on; None when it has none."""
-    while traceback is not None and not is_user_code(traceback.tb_frame.f_code.co_filename):
-        traceback = traceback.tb_next
-    return traceback

@@ -4,7 +4,6 @@ server       the program: boot, accept, tick, drain
 runtime      what differs between asyncio and trio
 transport    bytes between sockets and connections
 accept       when connections are let in
-lifespan     startup and shutdown of the application
 service      what the connections of a worker share
 connection   one connection, from byte to byte; clocks: how long it may wait
 cycle        one request, as the application sees it; call, inbox, reply, scope, sendfile: its parts

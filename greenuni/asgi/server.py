@@ -27,12 +27,12 @@ from greenuni.asgi.arrivals import Arrivals
 from greenuni.asgi.departure import Departure, Step
 from greenuni.asgi.departures import Departures
 from greenuni.asgi.interfaces import App, Runtime
-from greenuni.asgi.lifespan import Lifespan
 from greenuni.asgi.overseer import Overseer
 from greenuni.asgi.runtime import new_runtime
 from greenuni.asgi.service import Service
 from greenuni.asgi.transport import Sockets
 from greenuni.errors import GreenuniError
+from greenuni.lifespan import Lifespan
 from greenuni.loops import choose_loop
 from greenuni.shell import TICK, Interface, Seat, WorkerState, beat_interval
 
@@ -149,7 +149,7 @@ class Server:
 
             app = double_to_single_callable(app)  # type: ignore[no-untyped-call]
         is_required = seat.config.lifespan == "on"
-        lifespan = Lifespan(app, seat.log, self._tell, is_required=is_required)
+        lifespan = Lifespan(app, is_required=is_required, on_change=self._tell)
         if seat.config.lifespan != "off":
             tasks.start_soon(lifespan.run)
             with anyio.CancelScope() as self._startup:
@@ -170,6 +170,8 @@ class Server:
                 self._seat.log.warning("Abandoned, as it does not finish: the lifespan shutdown")
                 return
             await self._wait_for_news(until)
+        if lifespan.failure:
+            self._seat.log.error("The lifespan shutdown failed: %s", lifespan.failure)
 
     # Serving and draining
 

@@ -73,8 +73,8 @@ class MountedASGI:
             scope = {**scope, "root_path": root + mount.prefix, "path": full}
         if lifespan is not None:
             lifespan.enter()
-            if lifespan.state:
-                scope = {**scope, "state": {**(scope.get("state") or {}), **lifespan.state}}
+            if lifespan.additions:
+                scope = {**scope, "state": {**(scope.get("state") or {}), **lifespan.additions}}
         await tenant.app(scope, receive, send)
 
     # The lifespan

@@ -158,7 +158,7 @@ def test_an_application_without_a_lifespan_is_served(
 
 @pytest.mark.parametrize("app", [asserting, returning])
 def test_with_lifespan_on_it_is_not(backend: str, app: Any) -> None:
-    assert "--lifespan auto" in str(fails_with(app, backend, lifespan="on"))
+    assert "with lifespan auto" in str(fails_with(app, backend, lifespan="on"))
 
 
 def test_with_lifespan_off_it_is_not_asked(backend: str) -> None:

@@ -307,7 +307,7 @@ def test_a_startup_that_fails_stops_the_boot(backend: str, how: str) -> None:
     )
     sent: list[Any] = run(backend, lambda: live(mounts.asgi))
     assert [m["type"] for m in sent] == ["lifespan.startup.failed"]
-    reason = "no database" if how == "failed" else "KeyError('on purpose')"
+    reason = "no database" if how == "failed" else "KeyError: 'on purpose'"
     wanted = f"main:c: {reason}"
     assert sent[0]["message"].splitlines()[-1] == wanted
     assert log == ["a up", "b up", "c up", "b down", "a down"]

@@ -150,22 +150,22 @@ def test_what_is_mounted_nowhere_is_not_found(project: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("api_app:app", "-k", "sync"), "The application could not start: RuntimeError('no dat"),
+        (("api_app:app", "-k", "sync"), "The application could not start: RuntimeError: no dat"),
         (
             MOUNTS,
-            "The application could not start: api_app:app at /api: RuntimeError('no database')",
+            "The application could not start: api_app:app at /api: RuntimeError: no database",
         ),
         (
             (*MOUNTS, "-k", "sync"),
-            "could not start: api_app:app at /api: RuntimeError('no database')",
+            "could not start: api_app:app at /api: RuntimeError: no database",
         ),
         (
             ("api_app:Old", "-k", "sync", "--lifespan", "on"),
-            "has no lifespan (ValueError('HTTP only",
+            "has no lifespan (ValueError: HTTP only",
         ),
         (
             ("--mount", "/=api_app:Old", "--lifespan", "on"),
-            "api_app:Old at / has no lifespan (ValueError('HTTP only')), but one is required",
+            "api_app:Old at / has no lifespan (ValueError: HTTP only), but it is asked for",
         ),
     ],
 )

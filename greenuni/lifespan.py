@@ -1,9 +1,10 @@
-"""The lifespan protocol: https://asgi.readthedocs.io/en/latest/specs/lifespan.html
+"""The lifespan protocol, the server's side: https://asgi.readthedocs.io/en/latest/specs/lifespan.html
 
 An exception on the lifespan scope may mean that the application has no lifespan, or that its startup
 is broken. They are told apart by what the application had done before:
 
     raised, or returned, before it asked for the first message    has none: served without
+    returned after it was given ``lifespan.startup``               the same
     sent ``lifespan.startup.failed``                               fatal, in every mode
     raised after it was given ``lifespan.startup``                 fatal, with the traceback
 
@@ -17,16 +18,18 @@ import contextvars
 import enum
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import anyio
 
-from greenuni.asgi.interfaces import App, Message, Scope
-from greenuni.errors import BootError, user_traceback
-from greenuni.failure import without_our_frames
+from greenuni.errors import BootError, user_traceback, without_our_frames
 
 LIFESPAN_SPEC_VERSION = "2.0"
+
+Message = MutableMapping[str, Any]
+
+_log = logging.getLogger("greenuni.error")
 
 
 class Stage(enum.Enum):
@@ -38,37 +41,44 @@ class Stage(enum.Enum):
     STOPPING = "stopping"
     DOWN = "down"
     ABSENT = "absent"  # has no lifespan
-    FAILED = "failed"  # startup failed
+    FAILED = "failed"  # startup or shutdown failed
 
 
 class Lifespan:
     """One run of the lifespan scope. ``run`` is a task of its own, beside whoever calls the rest.
 
     ``context`` is a copy of the application's context when startup completed, ``state`` what it put
-    into ``scope["state"]``.
+    into ``scope["state"]`` on top of what was there. ``on_change`` is called at each change of the stage;
+    ``name`` is for messages where there are several applications.
     """
 
     def __init__(
-        self, app: App, log: logging.Logger, on_down: Callable[[], None], *, is_required: bool
+        self,
+        app: Callable[..., Awaitable[None]],
+        *,
+        name: str = "",
+        state: dict[str, Any] | None = None,
+        is_required: bool = False,
+        on_change: Callable[[], None] | None = None,
     ) -> None:
         self.context = contextvars.copy_context()
-        self.state: dict[str, Any] = {}
+        self.state: dict[str, Any] = state if state is not None else {}
+        self.failure = ""  # why startup or shutdown failed
         self._app = app
-        self._log = log
+        self._name = name
         self._is_required = is_required
+        self._on_change = on_change
         self._stage = Stage.CALLED
-        self._failure = ""
         self._details = ""
-        self._started = anyio.Event()
-        self._stop = anyio.Event()
-        self._on_down = on_down
+        self._is_to_stop = False
+        self._changed = anyio.Event()
 
     def __repr__(self) -> str:
-        return f"<Lifespan {self._stage.value}>"
+        return f"<Lifespan{f' of {self._name}' if self._name else ''} {self._stage.value}>"
 
     async def run(self) -> None:
         """Call the application. Returns when it does, whatever it raises."""
-        scope: Scope = {
+        scope = {
             "type": "lifespan",
             "asgi": {"version": "3.0", "spec_version": LIFESPAN_SPEC_VERSION},
             "state": self.state,
@@ -81,41 +91,65 @@ class Lifespan:
             self._ended(error)
         else:
             self._ended(None)
-        finally:
-            self._started.set()
-            self._on_down()
 
     async def startup(self) -> None:
         """Wait until the application is up. Raises BootError if it cannot start."""
-        await self._started.wait()
+        while self._stage in (Stage.CALLED, Stage.STARTING):
+            await self._changed.wait()
         if self._stage is Stage.FAILED:
-            raise BootError(f"The application could not start: {self._failure}", self._details)
+            subject = self._name or "The application could not start"
+            raise BootError(f"{subject}: {self.failure}", self._details)
         if self._stage is not Stage.ABSENT:
             return
+        subject = self._name or "The application"
         if self._is_required:
             raise BootError(
-                f"The application has no lifespan ({self._failure}), but the setting is "
-                "--lifespan on; use --lifespan auto to serve it without.",
+                f"{subject} has no lifespan ({self.failure}), but it is asked for: with lifespan auto it is "
+                "served without",
                 self._details,
             )
-        self._log.debug("The application has no lifespan: %s", self._failure)
+        _log.debug("%s has no lifespan: %s", subject, self.failure)
+        self.failure = ""
 
     def stop(self) -> None:
-        """Tell the application to shut down; ``on_down`` is called when it has."""
-        self._stop.set()
+        """Tell the application to shut down."""
+        self._is_to_stop = True
+        self._tell()
+
+    async def shutdown(self) -> str:
+        """Have it shut down and wait until it has. Returns why that failed, or nothing."""
+        self.stop()
+        while self.is_up:
+            await self._changed.wait()
+        return self.failure
 
     @property
     def is_up(self) -> bool:
         """Whether there is something that can be, or is being, shut down."""
         return self._stage in (Stage.UP, Stage.STOPPING)
 
+    def _set(self, stage: Stage) -> None:
+        self._stage = stage
+        self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+        if self._on_change is not None:
+            self._on_change()
+
+    def _came_up(self) -> None:
+        """In the application's task, when startup has completed."""
+        self.context = contextvars.copy_context()
+
     async def _receive(self) -> Message:
         if self._stage is Stage.CALLED:
-            self._stage = Stage.STARTING
+            self._set(Stage.STARTING)
             return {"type": "lifespan.startup"}
-        await self._stop.wait()
+        while not self._is_to_stop:
+            await self._changed.wait()
         if self._stage is Stage.UP:
-            self._stage = Stage.STOPPING
+            self._set(Stage.STOPPING)
             return {"type": "lifespan.shutdown"}
         await anyio.sleep_forever()
         raise AssertionError("unreachable")
@@ -123,42 +157,39 @@ class Lifespan:
     async def _send(self, message: Message) -> None:
         kind = message["type"]
         if self._stage in (Stage.CALLED, Stage.STARTING) and kind in _STARTED:
-            self._stage = _STARTED[kind]
-            self._keep_message(message.get("message", ""))
-            self.context = contextvars.copy_context()
-            self._started.set()
+            self._came_up()
+            self._set_told(_STARTED[kind], message)
         elif self._stage is Stage.STOPPING and kind in _STOPPED:
-            self._stage = _STOPPED[kind]
-            if self._stage is Stage.FAILED:
-                self._log.error("The lifespan shutdown failed: %s", message.get("message", ""))
-            self._on_down()
+            self._set_told(_STOPPED[kind], message)
         else:
             raise RuntimeError(f"{kind!r} cannot come while the lifespan is {self._stage.value}")
 
-    def _keep_message(self, text: str) -> None:
-        """Of a failed startup; Starlette sends a whole traceback, which ends with the exception."""
-        lines = text.strip().splitlines()
-        self._failure = lines[-1] if lines else "it sent lifespan.startup.failed"
-        self._details = text if len(lines) > 1 else ""
+    def _set_told(self, stage: Stage, message: Message) -> None:
+        """The application has said so. Starlette sends a whole traceback, which ends with the exception."""
+        if stage is Stage.FAILED:
+            text = message.get("message", "")
+            lines = text.strip().splitlines()
+            self.failure = lines[-1] if lines else f"it sent {message['type']}"
+            self._details = text if len(lines) > 1 else ""
+        self._set(stage)
 
     def _ended(self, error: BaseException | None) -> None:
         """The application has returned or raised; what that means depends on the stage."""
         stage = self._stage
-        if stage is Stage.CALLED or (stage is Stage.STARTING and error is None):
-            self._stage = Stage.ABSENT
-        elif stage is Stage.STARTING:
-            self._stage = Stage.FAILED
-        elif stage in (Stage.UP, Stage.STOPPING):
-            self._stage = Stage.DOWN
         if stage in (Stage.CALLED, Stage.STARTING):
-            self._failure = "it returned" if error is None else _summary(error)
+            self.failure = "it returned" if error is None else _summary(error)
             self._details = "" if error is None else user_traceback(error)
-        elif error is not None and stage is not Stage.FAILED:
-            self._log.error(
+            is_broken = error is not None and stage is Stage.STARTING
+            self._set(Stage.FAILED if is_broken else Stage.ABSENT)
+            return
+        if error is not None and stage is not Stage.FAILED:
+            _log.error(
                 "The application raised in its lifespan while it was %s",
                 stage.value,
                 exc_info=(type(error), error, without_our_frames(error.__traceback__)),
             )
+        if stage in (Stage.UP, Stage.STOPPING):
+            self._set(Stage.DOWN)
 
 
 _STARTED = {"lifespan.startup.complete": Stage.UP, "lifespan.startup.failed": Stage.FAILED}

@@ -19,11 +19,12 @@ BODY_LATE = "The request body did not come in time."
 class Progress:
     """How far a stream of chunks has come, and since when it has not come further."""
 
-    __slots__ = ("_sent", "since")
+    __slots__ = ("_sent", "quiet_since", "since")
 
     def __init__(self, now: float) -> None:
         self._sent = -1  # bytes
         self.since = now
+        self.quiet_since = now  # the same, but that a comment of ours counts
 
     def __repr__(self) -> str:
         return f"<Progress {self._sent} since {self.since}>"
@@ -31,7 +32,11 @@ class Progress:
     def note(self, sent: int, waits_for_client: bool, now: float) -> None:
         """What has been sent until ``now``; while the client is waited for, the clock stands."""
         if sent != self._sent or waits_for_client:
-            self._sent, self.since = sent, now
+            self._sent, self.since, self.quiet_since = sent, now, now
+
+    def commented(self, sent: int, now: float) -> None:
+        """We have put a comment into the stream, and so much has been sent with it."""
+        self._sent, self.quiet_since = sent, now
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ SHELL = {
     "deadlines",
     "disconnects",
     "errors",
+    "eventstream",
     "failure",
     "handoff",
     "http",
@@ -58,6 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     "loops": {"config", "errors"},
     "deadlines": {"config"},
     "disconnects": set(),
+    "eventstream": set(),
     "failure": {"errors", "observe"},
     "http": {"errors"},
     "arbiter": {

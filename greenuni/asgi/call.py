@@ -175,13 +175,26 @@ class Call:
 
     # Asked by the overseer and the application
 
+    def comment(self) -> bool:
+        """Put a comment into a stream of events; False where there is no place for one."""
+        parts = self.reply.comment() if self._client != _LOST else []
+        if parts:
+            self.channel.write(parts)
+        return bool(parts)
+
     @property
     def is_over(self) -> bool:
         """Whether the response is complete, or the call has been cancelled."""
         return self.reply.stage == _ENDED or self._is_cancelled
 
     @property
+    def has_started(self) -> bool:
+        """Whether the application has begun a response and has not ended it."""
+        return self.reply.stage in (_STARTED, _STREAMING)
+
+    @property
     def is_streaming(self) -> bool:
+        """Whether something of its body has been sent."""
         return self.reply.stage == _STREAMING
 
     @property

@@ -3,6 +3,7 @@
     request-timeout        from the first byte of a request to the end of its response
     stream-idle-timeout    from one chunk of a response to the next; while the client is what is waited
                            for, the clock stands
+    sse-keepalive          how long a stream of events may be silent before it gets a comment
 
 What they end is answered by 504 if nothing has been sent, and broken off otherwise; its task is cancelled.
 """
@@ -25,12 +26,13 @@ class Overseer:
         self._log = service.seat.log
         self._request_timeout = config.request_timeout or inf
         self._idle_timeout = config.stream_idle_timeout or inf
+        self._keepalive = config.sse_keepalive or inf
         self._streams: dict[Call, Progress] = {}
 
     @classmethod
     def maybe_new(cls, service: Service) -> Overseer | None:
         config = service.seat.config
-        is_needed = config.request_timeout or config.stream_idle_timeout
+        is_needed = config.request_timeout or config.stream_idle_timeout or config.sse_keepalive
         return cls(service, config) if is_needed else None
 
     def __repr__(self) -> str:
@@ -44,13 +46,17 @@ class Overseer:
                 continue
             if now >= call.deadline(self._request_timeout):
                 self._expire(call, now, "request-timeout")
-            elif call.is_streaming:
-                progress = self._streams.get(call) or Progress(now)
-                streams[call] = progress
+            elif call.has_started:
+                progress = streams[call] = self._streams.get(call) or Progress(now)
                 progress.note(call.sent_bytes, call.channel.write_paused, now)
-                if now >= progress.since + self._idle_timeout:
-                    self._expire(call, now, "stream-idle-timeout")
+                self._look_at_stream(call, progress, now)
         self._streams = streams
+
+    def _look_at_stream(self, call: Call, progress: Progress, now: float) -> None:
+        if call.is_streaming and now >= progress.since + self._idle_timeout:
+            self._expire(call, now, "stream-idle-timeout")
+        elif now >= progress.quiet_since + self._keepalive and call.comment():
+            progress.commented(call.sent_bytes, now)
 
     def _expire(self, call: Call, now: float, setting: str) -> None:
         self._log.warning("Cancelled, as its time is over (%s): %s", setting, call.describe(now))

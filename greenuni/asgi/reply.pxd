@@ -15,6 +15,7 @@ cdef class Reply:
     cdef Request _request
     cdef Service _service
     cdef list _trailers
+    cdef bytes _tail
     cdef readonly Responder responder
     cdef public int stage
 

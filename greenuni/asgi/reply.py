@@ -17,6 +17,14 @@ from typing import Any
 
 from greenuni.asgi.scope import accepts_trailers
 from greenuni.asgi.service import Service
+from greenuni.eventstream import (
+    COMMENT,
+    completed,
+    is_between_events,
+    is_event_stream,
+    tail_of,
+    takes_comments,
+)
 from greenuni.http.connection import Connection as Wire
 from greenuni.http.request import Request
 from greenuni.http.responder import Responder
@@ -63,7 +71,7 @@ _EXPECTED = EXPECTED
 class Reply:
     """One response. ``take`` raises UnexpectedMessage, or LocalProtocolError for what is not HTTP."""
 
-    __slots__ = ("_request", "_service", "_trailers", "responder", "stage")
+    __slots__ = ("_request", "_service", "_tail", "_trailers", "responder", "stage")
 
     def __init__(self, service: Service, wire: Wire, request: Request) -> None:
         self._service = service
@@ -71,6 +79,7 @@ class Reply:
         self._trailers: list[tuple[bytes, bytes]] | None = None  # when promised and wanted
         self.responder = Responder(wire, request)
         self.stage = _AWAITED
+        self._tail = b""  # of a body that gets comments
 
     def __repr__(self) -> str:
         return f"<Reply {STAGE_NAMES[self.stage]} {self.responder!r}>"
@@ -78,10 +87,7 @@ class Reply:
     @property
     def is_event_stream(self) -> bool:
         """Whether the body is made of events, and can end after any of them."""
-        return any(
-            name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream")
-            for name, value in self.responder.headers
-        )
+        return is_event_stream(self.responder.headers)
 
     def take(self, message: dict[str, Any]) -> list[bytes]:
         """The bytes to write now for the application's next message; often none."""
@@ -103,6 +109,21 @@ class Reply:
         """End a body that has begun."""
         self.stage = _ENDED
         return self.responder.end()
+
+    def comment(self) -> list[bytes]:
+        """A comment between two events, with the head before the first; nothing where it cannot be."""
+        responder = self.responder
+        if (
+            self.stage not in (_STARTED, _STREAMING)
+            or not is_between_events(self._tail)
+            or responder.remaining is not None
+            or not responder.wants_body
+            or not self.is_event_stream
+            or not takes_comments(responder.headers)
+        ):
+            return []
+        self.stage = _STREAMING
+        return responder.send(COMMENT, True)
 
     def start_file(self, size: int) -> list[bytes]:
         """The head of a response whose ``size`` bytes of body the caller writes: stage FILE."""
@@ -126,9 +147,12 @@ class Reply:
             raise UnexpectedMessage("'http.response.start' needs a 'status'")
         trailers = bool(message.get("trailers")) and accepts_trailers(self._request)
         service = self._service
+        headers = message.get("headers", ())
+        if service.keeps_streams:
+            headers = completed(list(headers))
         self.responder.start(
             status,
-            message.get("headers", ()),
+            headers,
             b"",
             service.clock.date(),
             service.closes,
@@ -153,6 +177,8 @@ class Reply:
         if message.get("more_body"):
             parts = self.responder.send(chunk, True)
             self.stage = _STREAMING
+            if self._service.keeps_streams:
+                self._tail = tail_of(self._tail, chunk)
         elif self._trailers is not None:
             parts = self.responder.send(chunk, True)
             self.stage = _TRAILING

@@ -41,6 +41,7 @@ cdef class Service:
     cdef object _on_disconnect
     cdef readonly object line
     cdef readonly bint is_full
+    cdef readonly bint keeps_streams
     cdef bint _admits_soon
     cdef object _slot
     cdef long long _requests_left

@@ -141,6 +141,7 @@ class Service:
         self.farewell: Waiting = runtime.new_waiting()  # set when a drain begins
         self.disconnects = 0  # clients that have gone before they were answered
         self._on_disconnect = DisconnectPolicy(config.on_disconnect)
+        self.keeps_streams = config.sse_keepalive > 0  # streams of events get comments and fields
         self.closes = config.keepalive == 0  # responses say Connection: close
         self._slot = seat.slot
         self._requests_left = config.max_requests or -1  # before retirement is asked for; -1: never

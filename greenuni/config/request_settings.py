@@ -51,6 +51,14 @@ class RequestSettings:
         "descriptors (ulimit -n), less 64",
         applies=Applies.ASGI,
     )
+    sse_keepalive: float = setting(
+        0.0,
+        Seconds(),
+        "--sse-keepalive",
+        help="a stream of events (text/event-stream) that has been silent for this long gets a comment, "
+        "which clients ignore, so that proxies do not cut it; and the fields X-Accel-Buffering: no and "
+        "Cache-Control: no-cache if it lacks them. 0 changes nothing",
+    )
     on_disconnect: tuple[str, ...] = setting(
         ("event",),
         DisconnectRules(),

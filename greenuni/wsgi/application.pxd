@@ -12,6 +12,7 @@ cdef class Gateway:
     cdef readonly bint sendfile
     cdef public bint closes
     cdef public bint is_leaving
+    cdef readonly bint keeps_streams
     cdef readonly bint is_timed
     cdef public Clock clock
 
@@ -26,11 +27,11 @@ cdef class Call:
     cdef readonly object outcome
     cdef bint _is_dismissed
     cdef readonly bint is_begun
+    cdef readonly object events
     cdef readonly RequestControl control
     cdef readonly double seconds
     cdef _open(self, Gateway gateway, Request request, dict environ, Responder responder, Output output)
     cpdef run(self)
-    cdef bint _has_events(self) except -1
     cdef _drop(self)
     cdef _complete(self)
     @cython.locals(gateway=Gateway, began=double)

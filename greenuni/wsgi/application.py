@@ -19,11 +19,13 @@ from typing import Any, TypeAlias
 from greenuni import failure
 from greenuni.clock import Clock
 from greenuni.errors import LocalProtocolError
+from greenuni.eventstream import COMMENT, completed, is_event_stream, takes_comments
 from greenuni.http import ResponderState, error_content
 from greenuni.http.request import Request
 from greenuni.http.responder import Responder
 from greenuni.wsgi.control import RequestControl
 from greenuni.wsgi.environ import Environ
+from greenuni.wsgi.events import EventStream
 from greenuni.wsgi.output import ClientDisconnected, Output
 from greenuni.wsgi.sendfile import FileWrapper, maybe_span
 
@@ -60,7 +62,16 @@ PENDING = ResponderState.PENDING
 class Gateway:
     """What all calls of a worker share."""
 
-    __slots__ = ("app", "clock", "closes", "is_leaving", "is_timed", "log", "sendfile")
+    __slots__ = (
+        "app",
+        "clock",
+        "closes",
+        "is_leaving",
+        "is_timed",
+        "keeps_streams",
+        "log",
+        "sendfile",
+    )
 
     def __init__(
         self,
@@ -69,11 +80,13 @@ class Gateway:
         sendfile: bool,
         closes: bool,
         is_timed: bool = False,
+        keeps_streams: bool = False,
     ) -> None:
         self.app = app
         self.log = log
         self.sendfile = sendfile
         self.closes = closes  # responses say Connection: close; true from the start of a drain
+        self.keeps_streams = keeps_streams  # streams of events get comments and fields
         self.is_leaving = False  # the worker is about to end
         self.is_timed = is_timed  # somebody wants to know how long calls take
         self.clock = Clock()
@@ -91,6 +104,7 @@ class Call:
         "client",
         "control",
         "environ",
+        "events",
         "is_begun",
         "outcome",
         "output",
@@ -119,6 +133,7 @@ class Call:
     ) -> None:
         self._gateway = gateway
         self._is_dismissed = False
+        self.events: EventStream | None = None  # made for a stream that gets comments
         self.is_begun = False  # the application has been called; until then it waits for a thread
         self.request = request
         self.environ = environ
@@ -147,14 +162,12 @@ class Call:
 
     def dismiss(self) -> None:
         """The worker is about to end: a stream of events is to end at its next chunk, in order."""
-        if self.responder.head_sent and self.responder.remaining is None and self._has_events():
+        if (
+            self.responder.head_sent
+            and self.responder.remaining is None
+            and is_event_stream(self.responder.headers)
+        ):
             self._is_dismissed = self.control.is_unwanted = True
-
-    def _has_events(self) -> bool:
-        return any(
-            name.lower() == b"content-type" and value.lower().startswith(b"text/event-stream")
-            for name, value in self.responder.headers
-        )
 
     def run(self) -> None:
         """Call the application and hand its response over. Raises QuickStop and nothing else."""
@@ -220,6 +233,8 @@ class Call:
             raise LocalProtocolError("start_response was called again without exc_info")
         if not isinstance(headers, list):
             raise LocalProtocolError(f"the response headers are not a list: {headers!r}")
+        if self._gateway.keeps_streams:
+            headers = list(completed(headers))
         known = _statuses.get(status) if type(status) is str else None
         code, reason = _parse_status(status) if known is None else known
         gateway = self._gateway
@@ -255,6 +270,8 @@ class Call:
     def _send_chunks(self, chunks: Iterable[bytes]) -> None:
         """Chunk by chunk, as they come; no further than the response wants."""
         responder = self.responder
+        if self._gateway.keeps_streams and responder.state is not PENDING:
+            self._begin_events()
         for chunk in chunks:
             if self.control.is_unwanted:
                 if self._is_dismissed:
@@ -262,13 +279,59 @@ class Call:
                 raise ClientDisconnected("the client has gone")
             # The head must not leave before there is something to send with it (PEP 3333).
             if chunk:
-                self._send(chunk, True)
+                if self._gateway.keeps_streams:
+                    self._send_event(chunk)
+                else:
+                    self._send(chunk, True)
                 if responder.remaining == 0 or not responder.wants_body:
                     break
         if responder.state is PENDING:
             raise LocalProtocolError(_NOT_STARTED)
-        if parts := responder.end():
+        if self.events is not None:
+            self._end_events()
+        elif parts := responder.end():
             self._write(parts)
+
+    # Streams of events that get comments, from another thread: `EventStream.lock` is for whoever writes
+
+    def _begin_events(self) -> None:
+        responder = self.responder
+        if self.events is None and responder.remaining is None and responder.wants_body:
+            fields = responder.headers
+            if is_event_stream(fields) and takes_comments(fields):
+                self.events = EventStream()
+
+    def _send_event(self, chunk: bytes) -> None:
+        if self.responder.state is not PENDING:
+            self._begin_events()
+        if self.events is None:
+            self._send(chunk, True)
+            return
+        with self.events.lock:
+            self.events.note(chunk)
+            self._send(chunk, True)
+
+    def _end_events(self) -> None:
+        assert self.events is not None
+        with self.events.lock:
+            self.events.is_over = True
+            if parts := self.responder.end():
+                self._write(parts)
+
+    def comment(self) -> bool:
+        """Put a comment into a stream of events, in any thread; False where there is no place for one."""
+        events = self.events
+        if events is None or self.output.pending or not events.lock.acquire(blocking=False):
+            return False
+        try:
+            if events.takes_comment and self.outcome is UNFINISHED:
+                self._send(COMMENT, True)
+                return True
+        except ClientDisconnected:
+            pass  # the application learns of it when it sends the next event
+        finally:
+            events.lock.release()
+        return False
 
     def _send(self, chunk: bytes, more: bool) -> None:
         if self.responder.state is PENDING:
@@ -321,6 +384,9 @@ class Call:
         identifier = failure.request_id(request.headers)
         name = failure.title(request.method, request.raw_path)
         failure.log_exception(gateway.log, name, identifier, error)
+        if self.events is not None:
+            with self.events.lock:
+                self.events.is_over = True
         if self.outcome is not UNFINISHED:
             return  # the client is gone, or has it all and close() failed
         responder = self.responder

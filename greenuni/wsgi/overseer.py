@@ -4,6 +4,7 @@
     queue-timeout          from the request to the call of the application, if it waits for a thread
     stream-idle-timeout    from one chunk of a response to the next; while the client is what is waited
                            for, the clock stands
+    sse-keepalive          how long a stream of events may be silent before it gets a comment
 
 A call of WSGI cannot be cancelled. So its client is answered by 504, or cut off if the response has begun;
 whatever the call still sends fails in it; and the worker asks to be replaced. One that does not return
@@ -63,6 +64,7 @@ class Overseer:
         self._request_timeout = config.request_timeout or inf
         self._queue_timeout = config.queue_timeout or inf
         self._idle_timeout = config.stream_idle_timeout or inf
+        self._keepalive = config.sse_keepalive or inf
         self._grace = config.graceful_timeout or inf
         self._stream_drain = config.drain_delay + (config.stream_drain or inf)
         self._left_at = inf  # monotonic seconds; when the worker was seen to leave
@@ -97,12 +99,17 @@ class Overseer:
                     self._turn_away(call)
             elif now >= max(since + self._request_timeout, call.control.extended_until):
                 self._expire(call, since, "request-timeout")
-            elif call.responder.head_sent:
+            elif call.responder.started:
                 progress = streams[call] = self._streams.get(call) or Progress(now)
                 progress.note(call.responder.body_bytes, call.output.pending, now)
-                if now >= progress.since + self._idle_timeout:
-                    self._expire(call, since, "stream-idle-timeout")
+                self._look_at_stream(call, since, progress, now)
         self._streams = streams
+
+    def _look_at_stream(self, call: Call, since: float, progress: Progress, now: float) -> None:
+        if call.responder.head_sent and now >= progress.since + self._idle_timeout:
+            self._expire(call, since, "stream-idle-timeout")
+        elif now >= progress.quiet_since + self._keepalive and call.comment():
+            progress.commented(call.responder.body_bytes, now)
 
     def settle(self) -> None:
         """Wait until the client of a call that was given up has been answered."""

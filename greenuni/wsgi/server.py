@@ -90,6 +90,7 @@ class Server:
             config.sendfile,
             closes=config.keepalive == 0,
             is_timed=config.threads > 1,
+            keeps_streams=config.sse_keepalive > 0,
         )
         return Services(
             self._loop,

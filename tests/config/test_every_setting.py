@@ -73,6 +73,7 @@ EXAMPLES = {
     "queue_timeout": Example("15", 15.0, "-1", "16"),
     "priority": Example("/healthz,/ready", ("/healthz", "/ready"), "healthz", "/other"),
     "max_connections": Example("5000", 5000, "many", "1"),
+    "sse_keepalive": Example("15", 15.0, "often", "16"),
     "on_disconnect": Example(
         "cancel:2,/chat=event", ("cancel:2", "/chat=event"), "chat=cancel", "event"
     ),

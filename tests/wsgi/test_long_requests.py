@@ -369,3 +369,54 @@ def test_a_call_that_outlives_the_drain_of_its_only_thread_is_named(tmp_path: Pa
             server.wait()
             assert time.monotonic() - began < 10
         assert "streaming.py" in server.log
+
+
+# Streams of events that are silent
+
+
+@pytest.mark.parametrize("begins", ["before", "with"], ids=["before the body", "with the body"])
+def test_a_silent_stream_of_events_gets_comments(threads: int, begins: str) -> None:
+    go = threading.Event()
+    fields = [("Content-Type", "text/event-stream")]
+
+    def body(start_response: StartResponse) -> Iterator[bytes]:
+        if begins == "with":
+            start_response("200 OK", fields)
+        yield b"data: x\n\n"
+        go.wait(10)
+        yield b"data: "
+        yield b"y\n\n"
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        if begins == "before":
+            start_response("200 OK", fields)
+        return body(start_response)
+
+    with no_descriptor_leaks(), serving(app, threads=threads, sse_keepalive=0.1) as shell:
+        stop = beat_for(shell)
+        client = shell.connect()
+        client.send(GET)
+        wait_until(lambda: shell.seat.slot.in_flight, "the stream has begun")
+        ((call, _),) = shell.server._overseer._calls()
+        wait_until(lambda: call.responder.body_bytes > 50, "several comments")
+        go.set()
+        response = client.response()
+        stop.set()
+    assert response["X-Accel-Buffering"] == "no"
+    assert response["Cache-Control"] == "no-cache"
+    start, *comments, end = response.body.split(b": keep-alive\n\n")
+    assert (start, end) == (b"data: x\n\n", b"data: y\n\n")
+    assert set(comments) == {b""}
+
+
+def test_a_stream_of_no_events_gets_none(threads: int) -> None:
+    def app(environ: Environ, start_response: StartResponse) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        yield b"x\n\n"
+        threading.Event().wait(0.4)
+        yield b"y"
+
+    with serving(app, threads=threads, sse_keepalive=0.1) as shell:
+        stop = beat_for(shell)
+        assert shell.get().body == b"x\n\ny"
+        stop.set()

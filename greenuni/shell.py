@@ -36,6 +36,7 @@ __all__ = [
     "TICK",
     "Application",
     "Interface",
+    "LongRequest",
     "Pools",
     "Pulse",
     "Refusal",
@@ -203,6 +204,21 @@ class Pools:
             queue.close()
 
 
+@dataclass(frozen=True)
+class LongRequest:
+    """A request that the application has had for long, and where to find its stack."""
+
+    title: str  # "GET /path"
+    since: float  # when it began, by time.monotonic()
+    thread: int = 0  # the thread that runs it, or its loop, by threading.get_ident(); 0 is none yet
+    task: object = field(default=None, hash=False, compare=False)  # of asyncio, if there is one
+
+
+def no_long_requests(before: float) -> list[LongRequest]:
+    """What a shell has that does not tell."""
+    return []
+
+
 @dataclass
 class Seat:
     """All that a shell is given. Callables are to be called from one thread at a time."""
@@ -219,6 +235,10 @@ class Seat:
     drain_budget: Callable[[], float]  # seconds, at the moment a drain begins
     reopen_logs: Callable[[], None]
     in_flight: Callable[[], list[str]] = list  # set by the shell: lines for the stuck-worker dump
+    long_requests: Callable[[float], list[LongRequest]] = (
+        no_long_requests  # set by the shell: those
+    )
+    # that have run since before a monotonic time; asked by another thread
     siblings: Siblings | None = None  # who accepts from the same listeners, if anybody does
     pools: Pools | None = None  # None only in tests, and in whatever else runs a shell by itself
     loop: str = ""  # set by a shell that runs on an event loop, before it is ready: which one

@@ -183,6 +183,21 @@ class Call:
         return bool(parts)
 
     @property
+    def title(self) -> str:
+        """``GET /path``."""
+        return self._title()
+
+    @property
+    def started_at(self) -> float:
+        """When its first byte came, in monotonic seconds."""
+        return self._started_at
+
+    @property
+    def task(self) -> Cancellable | None:
+        """What runs it."""
+        return self._task
+
+    @property
     def is_over(self) -> bool:
         """Whether the response is complete, or the call has been cancelled."""
         return self.reply.stage == _ENDED or self._is_cancelled

@@ -16,6 +16,7 @@ from greenuni.asgi.call import Call
 from greenuni.asgi.service import Service
 from greenuni.config import Config
 from greenuni.deadlines import Progress
+from greenuni.shell import LongRequest
 
 
 class Overseer:
@@ -61,3 +62,13 @@ class Overseer:
     def _expire(self, call: Call, now: float, setting: str) -> None:
         self._log.warning("Cancelled, as its time is over (%s): %s", setting, call.describe(now))
         call.expire()
+
+
+def long_requests(service: Service, thread: int, before: float) -> list[LongRequest]:
+    """See `Seat`; ``thread`` is the loop's. A stream of events is meant to last."""
+    return [
+        LongRequest(call.title, call.started_at, thread, call.task)
+        for call in list(service.population.running)
+        if isinstance(call, Call) and call.started_at <= before and not call.is_over
+        if not (call.is_streaming and call.reply.is_event_stream)
+    ]

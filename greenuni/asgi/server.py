@@ -27,7 +27,7 @@ from greenuni.asgi.arrivals import Arrivals
 from greenuni.asgi.departure import Departure, Step
 from greenuni.asgi.departures import Departures
 from greenuni.asgi.interfaces import App, Runtime
-from greenuni.asgi.overseer import Overseer
+from greenuni.asgi.overseer import Overseer, long_requests
 from greenuni.asgi.runtime import new_runtime
 from greenuni.asgi.service import Service
 from greenuni.asgi.transport import Sockets
@@ -182,6 +182,7 @@ class Server:
             service.ways_out = Departures(service, seat.pools, sockets)
         service.population.on_change = self._somebody_left
         seat.in_flight = service.in_flight
+        seat.long_requests = functools.partial(long_requests, service, threading.get_ident())
         seat.loop = str(self._loop)
         self._service, self._acceptors = service, _new_acceptors(service, sockets)
         self._overseer = Overseer.maybe_new(service)

@@ -13,7 +13,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from types import CoroutineType, FrameType
+from types import FrameType
 from typing import Any
 
 from greenuni.arbiter.exits import ABORTED_STATUS
@@ -77,10 +77,17 @@ def _asyncio_tasks() -> list[str]:
 
 def _waiting_at(awaitable: Any) -> list[str]:
     """The lines at which a coroutine waits, the innermost last."""
-    places = []
-    while isinstance(awaitable, CoroutineType):
-        code, frame = awaitable.cr_code, awaitable.cr_frame
-        if frame is not None:
-            places.append(f"{code.co_filename}:{frame.f_lineno} in {code.co_name}")
+    return [
+        f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+        for frame in waiting_frames(awaitable)
+    ]
+
+
+def waiting_frames(awaitable: Any) -> list[FrameType]:
+    """The frames in which a coroutine, or what stands for one, waits; the innermost last."""
+    frames = []
+    while hasattr(awaitable, "cr_await"):
+        if awaitable.cr_frame is not None:
+            frames.append(awaitable.cr_frame)
         awaitable = awaitable.cr_await
-    return places
+    return frames

@@ -24,6 +24,7 @@ from greenuni.worker.identity import (
     set_boot_signals,
     set_exit_signals,
 )
+from greenuni.worker.longrequests import LongRequests
 from greenuni.worker.recycling import Recycling
 from greenuni.worker.watcher import Watcher
 
@@ -177,7 +178,8 @@ class Life:
         """What the watcher's thread looks at from now on, beside the arbiter."""
         recycling = Recycling(self._config, self._logs.error, seat.retire)
         recycling.begin(time.monotonic())
-        self._watcher.duties.append(recycling.check)
+        long_requests = LongRequests(self._config.timeout, seat.long_requests, self._logs.error)
+        self._watcher.duties += [recycling.check, long_requests.check]
 
     def _fail(self, message: str, details: str, exit_status: int) -> int:
         """Tell why. Under ``--reload`` wait for a file to change; then the arbiter ends us."""

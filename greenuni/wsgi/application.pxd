@@ -30,6 +30,7 @@ cdef class Call:
     cdef readonly object events
     cdef readonly RequestControl control
     cdef readonly double seconds
+    cdef readonly unsigned long thread
     cdef _open(self, Gateway gateway, Request request, dict environ, Responder responder, Output output)
     cpdef run(self)
     cdef _drop(self)

@@ -12,6 +12,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable
+from threading import get_ident
 from time import monotonic
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -111,6 +112,7 @@ class Call:
         "request",
         "responder",
         "seconds",
+        "thread",
     )
 
     def __init__(
@@ -143,6 +145,7 @@ class Call:
         self.control = environ["greenuni.request"] = RequestControl(output.fd, gateway)
         self.outcome = UNFINISHED
         self.seconds = 0.0  # that the application took, if calls are timed
+        self.thread = 0  # that it runs in, if calls are timed, and 0 until then
 
     def __repr__(self) -> str:
         return f"<Call {self.title} {self.outcome.value}>"
@@ -197,7 +200,10 @@ class Call:
 
     def _respond(self) -> None:
         gateway = self._gateway
-        began = monotonic() if gateway.is_timed else 0.0
+        began = 0.0
+        if gateway.is_timed:
+            began = monotonic()
+            self.thread = get_ident()
         result = gateway.app(self.environ, self.start_response)
         if gateway.is_timed:
             self.seconds = monotonic() - began

@@ -12,7 +12,7 @@ import contextvars
 from time import monotonic
 from typing import Any
 
-from greenuni.shell import Seat
+from greenuni.shell import LongRequest, Seat
 from greenuni.wsgi.application import Call, QuickStop
 from greenuni.wsgi.isolation import run_in_copy
 from greenuni.wsgi.job import Job
@@ -47,6 +47,14 @@ class Runner:
     def in_flight(self) -> list[str]:
         """For a dump of this worker, from whatever thread or signal handler makes it."""
         return [describe(call, since) for call, since in self.calls()]
+
+    def long_requests(self, thread: int, before: float) -> list[LongRequest]:
+        """See `Seat`; ``thread`` is the one in which calls run that do not know theirs."""
+        return [
+            LongRequest(call.title, since, call.thread or thread)
+            for call, since in self.calls()
+            if since <= before
+        ]
 
     def stop(self) -> None:
         """Let idle threads end. Busy ones are daemons, and end with their job or the process."""

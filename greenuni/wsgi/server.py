@@ -7,6 +7,8 @@ done with) waits in a queue until the wake-up pipe turns the loop.
 
 from __future__ import annotations
 
+import functools
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -151,6 +153,8 @@ class Server:
             self._loop.poller.register(self._wakeup.read_fd, READ)
             self._loop.handlers[self._wakeup.read_fd] = self._wakeup
             self._seat.in_flight = self._runner.in_flight
+            own = 0 if threads else threading.get_ident()
+            self._seat.long_requests = functools.partial(self._runner.long_requests, own)
             self._admit()
             try:
                 self._seat.ready()

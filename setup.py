@@ -55,6 +55,10 @@ class BuildAllOrNone(build_ext):
     def run(self) -> None:
         if not self.extensions:
             return
+        if missing := [
+            each for each in self.extensions if not Path(self.get_ext_fullpath(each.name)).exists()
+        ]:
+            print(f"greenuni: compiling {len(missing)} modules, which takes a minute", flush=True)
         try:
             self._translate()
             self.parallel = self.parallel or os.cpu_count() or 1

@@ -4,7 +4,6 @@ cdef double _NEVER
 
 
 @cython.final
-@cython.no_gc
 cdef class ReadClock:
     cdef object _deadlines
     cdef double _paused_at

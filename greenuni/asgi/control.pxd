@@ -2,6 +2,5 @@ cimport cython
 
 
 @cython.final
-@cython.freelist(64)
 cdef class RequestControl:
     cdef object _call

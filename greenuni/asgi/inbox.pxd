@@ -5,7 +5,6 @@ cdef int _ARRIVING, _ARRIVED, _TAKEN
 
 
 @cython.final
-@cython.freelist(64)
 cdef class Inbox:
     cdef Channel _channel
     cdef object _runtime

@@ -10,7 +10,6 @@ cdef int _START, _HINT, _BODY, _TRAILER, _NOTHING
 
 
 @cython.final
-@cython.freelist(64)
 cdef class Reply:
     cdef Request _request
     cdef Service _service

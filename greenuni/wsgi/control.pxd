@@ -2,7 +2,6 @@ cimport cython
 
 
 @cython.final
-@cython.freelist(16)
 cdef class RequestControl:
     cdef int _fd
     cdef object _gateway

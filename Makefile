@@ -9,7 +9,7 @@ TEST   := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 SOURCES := setup.py greenuni tests examples benchmarks
 
 .PHONY: help serve build test test-pure acceptance check format docs clean
-.PHONY: bench bench-bridge bench-smoke bench-render bench-profile
+.PHONY: bench bench-behaviour bench-bridge bench-smoke bench-render bench-profile
 .PHONY: fuzz-minute fuzz asan autobahn
 
 help: ## what there is
@@ -73,6 +73,9 @@ bench-smoke: build ## a short comparison for CI: prints ratios, fails on errors 
 
 bench-bridge: $(BIN)/python ## what the adapter costs beside a2wsgi and asgiref; renders benchmarks/bridge.md
 	$(BIN)/python benchmarks/bridge.py --into benchmarks/bridge.md $(BENCH)
+
+bench-behaviour: $(BIN)/python ## clients that go and servers that end, beside the rivals; renders docs/behaviour.md
+	PYTHONPATH=benchmarks $(BIN)/python benchmarks/behaviour/run.py --into docs/behaviour.md $(BENCH)
 
 bench-render: $(BIN)/python ## benchmarks/README.md again, from the results of the last run
 	$(BIN)/python benchmarks/render.py

@@ -69,6 +69,13 @@ def load_here(config: Config) -> Application:
     return app
 
 
+def preload(config: Config) -> Application:
+    """Load the application for workers that are forked from this process. Raises `GreenuniError`."""
+    from greenuni.worker.preloading import preload_application
+
+    return preload_application(config)
+
+
 class Command:
     """One run of the command line, started in the current directory."""
 
@@ -89,7 +96,7 @@ class Command:
         from greenuni.arbiter import run
         from greenuni.worker import run_worker
 
-        return run(self.load_config, run_worker, load_here)
+        return run(self.load_config, run_worker, preload)
 
     def load_config(self) -> Config:
         """Read the configuration as it is now, at start and again at each HUP. Raises `ConfigError`."""

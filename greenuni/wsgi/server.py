@@ -39,8 +39,9 @@ DRAIN_TICK = 0.1  # seconds
 
 @dataclass(frozen=True)
 class Drain:
-    """Until when a drain waits for clients between requests, and until when at all."""
+    """Until when a drain accepts, waits for clients between requests, and lasts at all."""
 
+    accepts_until: float
     idle_until: float
     until: float
 
@@ -221,7 +222,9 @@ class Server:
         if self._drain is not None:
             return
         budget = self._seat.drain_budget()
-        self._drain = Drain(since + min(DRAIN_IDLE_SECONDS, budget), since + budget)
+        delay = 0.0 if self._is_followed else min(self._seat.config.drain_delay, budget)
+        idle = min(delay + DRAIN_IDLE_SECONDS, budget)
+        self._drain = Drain(since + delay, since + idle, since + budget)
         self._seat.slot.set_state(WorkerState.DRAINING)
         if self._seat.siblings is not None:
             self._seat.siblings.leave()
@@ -239,8 +242,9 @@ class Server:
         Otherwise new connections are left to siblings, and wait for whoever has time first. With
         ``queue-timeout`` they wait here, as else nobody would know for how long.
         """
+        is_open = self._drain is None or time.monotonic() < self._drain.accepts_until
         has_room = (
-            self._drain is None
+            is_open
             and len(self._connections) < self._room
             and (self._runner.running < self._callers or self._waits_inside)
         )
@@ -248,7 +252,7 @@ class Server:
             door.listen(has_room)
         if self._drain is not None:
             self._send_off()
-            if not self._connections:
+            if not self._connections and not is_open:
                 self._loop.stop()
 
     def _send_off(self) -> None:

@@ -93,6 +93,21 @@ def test_nobody_new_is_accepted() -> None:
         assert shell.seat.slot.requests == 1
 
 
+@BOTH
+def test_connections_are_accepted_while_load_balancers_look_away(threads: int) -> None:
+    with serving(hello, threads=threads, drain_delay=0.6) as shell:
+        kept = shell.connect()
+        assert "Connection" not in kept.get()
+        began = time.monotonic()
+        begin_drain(shell)
+        late = shell.connect()
+        assert late.get()["Connection"] == "close"
+        assert late.is_closed()
+        assert kept.get()["Connection"] == "close"
+        shell.join()
+        assert time.monotonic() - began > 0.5
+
+
 def test_an_idle_client_may_send_one_last_request() -> None:
     with serving(hello) as shell:
         client = shell.connect()

@@ -22,6 +22,7 @@ from greenuni.arbiter.events import (
     Forget,
     Forked,
     ForkFailed,
+    ForkNobody,
     KeepPlaces,
     Log,
     ReloadConfig,
@@ -330,12 +331,15 @@ class Effects:
             listener.keep_places(command.count)
         return []
 
-    def _close_listeners(self, command: CloseListeners) -> list[Event]:
-        for listener in self._all_listeners():
-            listener.close()
+    def _fork_nobody(self, command: ForkNobody) -> list[Event]:
         for link in self._all_links():
             link.show(False)
         self._molds.close()
+        return []
+
+    def _close_listeners(self, command: CloseListeners) -> list[Event]:
+        for listener in self._all_listeners():
+            listener.close()
         return []
 
     def close(self) -> None:
@@ -373,6 +377,7 @@ _ACTIONS: dict[type[Any], Callable[[Effects, Any], list[Event]]] = {
     Forget: Effects._forget,
     ShowPool: Effects._show_pool,
     KeepPlaces: Effects._keep_places,
+    ForkNobody: Effects._fork_nobody,
     CloseListeners: Effects._close_listeners,
     Finish: Effects._finish,
 }

@@ -217,6 +217,11 @@ class KeepPlaces:
 
 
 @dataclass(frozen=True)
+class ForkNobody:
+    """The server ends: no worker follows another one, and none may count on others."""
+
+
+@dataclass(frozen=True)
 class CloseListeners:
     """Stop listening, and show all pools as down: what is in the queues now belongs to the workers that there
     are, and nobody will come after them.
@@ -240,6 +245,7 @@ Command = (
     | Forget
     | ShowPool
     | KeepPlaces
+    | ForkNobody
     | CloseListeners
     | Finish
 )

@@ -16,6 +16,7 @@ import dataclasses
 import enum
 import itertools
 import logging
+import math
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from greenuni.arbiter.events import (
     Forget,
     Forked,
     ForkFailed,
+    ForkNobody,
     Kill,
     Log,
     Planned,
@@ -80,6 +82,7 @@ class Fleet:
     signal_pool: str | None = None  # that TTIN and TTOU mean; None is all
     phase: Phase = Phase.RUNNING
     quitting_since: float = 0.0  # time.monotonic() seconds, once that is the phase
+    closes_at: float = math.inf  # when the listeners are to be closed
     latest: int = 0  # the highest generation given out
     configured: int = 0  # the latest that could be used
     exit_status: int = 0
@@ -118,6 +121,8 @@ def direct(fleet: Fleet, now: float, event: Event) -> list[Command]:
 def next_deadline(fleet: Fleet, now: float) -> float | None:
     """When `direct` wants a `Tick`, or None when only an event can change anything."""
     deadlines = [deadline_of_pool(table, now) for table in fleet.tables]
+    if fleet.closes_at < math.inf:
+        deadlines.append(fleet.closes_at)
     return min((due for due in deadlines if due is not None), default=None)
 
 
@@ -138,6 +143,10 @@ def _named(table: Table, command: Command) -> Command:
 
 def _tell_all(fleet: Fleet, now: float, event: PoolEvent) -> list[Command]:
     return [command for table in fleet.tables for command in _tell(table, now, event)]
+
+
+def _tick(fleet: Fleet, now: float, event: Tick) -> list[Command]:
+    return [*_close_listeners(fleet, now), *_tell_all(fleet, now, event)]
 
 
 def _of_worker(
@@ -178,8 +187,18 @@ def _stop(fleet: Fleet, now: float, number: signal.Signals) -> list[Command]:
     if fleet.is_ending:
         return [info(f"Handling signal: {number.name} (already stopping)")]
     fleet.phase = Phase.STOPPING
+    fleet.closes_at = now + max((table.drain_delay for table in fleet.tables), default=0.0)
     stop = Stop("the server was told to stop")
-    return [info(f"Handling signal: {number.name}"), CloseListeners(), *_tell_all(fleet, now, stop)]
+    commands: list[Command] = [info(f"Handling signal: {number.name}"), ForkNobody()]
+    return [*commands, *_close_listeners(fleet, now), *_tell_all(fleet, now, stop)]
+
+
+def _close_listeners(fleet: Fleet, now: float) -> list[Command]:
+    """Once all workers have stopped accepting: the path of a Unix socket is gone with it."""
+    if now < fleet.closes_at:
+        return []
+    fleet.closes_at = math.inf
+    return [CloseListeners()]
 
 
 def _quit(fleet: Fleet, now: float, number: signal.Signals) -> list[Command]:
@@ -198,8 +217,12 @@ def _quit(fleet: Fleet, now: float, number: signal.Signals) -> list[Command]:
 
 def _quit_all(fleet: Fleet, now: float, reason: str) -> list[Command]:
     fleet.phase = Phase.QUITTING
-    fleet.quitting_since = now
-    return [CloseListeners(), *_tell_all(fleet, now, Quit(reason, fleet.exit_status))]
+    fleet.quitting_since = fleet.closes_at = now
+    return [
+        ForkNobody(),
+        *_close_listeners(fleet, now),
+        *_tell_all(fleet, now, Quit(reason, fleet.exit_status)),
+    ]
 
 
 def _reload(fleet: Fleet, now: float, number: signal.Signals) -> list[Command]:
@@ -350,7 +373,7 @@ def _show_who_is_down(fleet: Fleet) -> list[Command]:
 
 
 _HANDLERS: dict[type[Any], Callable[[Fleet, float, Any], list[Command]]] = {
-    Tick: _tell_all,
+    Tick: _tick,
     Signalled: _signalled,
     Configured: _configured,
     ConfigRefused: _config_refused,

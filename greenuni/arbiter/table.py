@@ -66,6 +66,7 @@ class Plan:
     timeout: float = 30.0
     graceful_timeout: float = 30.0
     shutdown_timeout: float = 0.0
+    drain_delay: float = 0.0
     boot_timeout: float = 0.0
     surge: int = 1  # successors of a roll that boot at a time
     boot_retries: int = 0  # boots more that may fail before a new generation is given up
@@ -80,6 +81,7 @@ class Plan:
             timeout=config.timeout,
             graceful_timeout=config.graceful_timeout,
             shutdown_timeout=config.shutdown_timeout,
+            drain_delay=config.drain_delay,
             boot_timeout=config.boot_timeout,
             surge=config.surge,
             boot_retries=config.boot_retries,
@@ -223,6 +225,11 @@ class Table:
     def crash_loop(self, number: int) -> CrashLoop:
         """The crash loop of a place."""
         return self.crash_loops.setdefault(number, CrashLoop())
+
+    @property
+    def drain_delay(self) -> float:
+        """Seconds for which some of its workers go on accepting when the server is told to stop."""
+        return max((worker.plan.drain_delay for worker in self.having(SERVING)), default=0.0)
 
     @property
     def is_ending(self) -> bool:

@@ -11,6 +11,7 @@ from greenuni.arbiter.events import (
     Configured,
     Forget,
     ForkFailed,
+    ForkNobody,
     KeepPlaces,
     Log,
     ReloadConfig,
@@ -418,3 +419,31 @@ def test_it_shows_what_it_knows() -> None:
     world = World(pools=TWO)
     assert "Fleet running" in repr(world.fleet)
     assert "<Table of api staying target=0 [<Worker 0 pid=102" in repr(world.fleet)
+
+
+# drain-delay
+
+
+def test_listeners_stay_open_for_the_longest_drain_delay() -> None:
+    world = World(pools=("site", "api"), drain_delay=5, timeout=0)
+    world.signal(signal.SIGTERM)
+    assert only(ForkNobody, world.commands)
+    assert only(CloseListeners, world.commands) == []
+    assert world.deadline == world.now + 5
+    world.wait(5)
+    assert only(CloseListeners, world.commands) == [CloseListeners()]
+    world.wait(1)
+    assert only(CloseListeners, world.commands) == []
+
+
+def test_a_quick_stop_does_not_wait_for_the_drain_delay() -> None:
+    world = World(drain_delay=5)
+    world.signal(signal.SIGTERM)
+    world.signal(signal.SIGINT)
+    assert only(CloseListeners, world.commands) == [CloseListeners()]
+
+
+def test_without_workers_that_serve_nothing_is_delayed() -> None:
+    world = World(ready=False, drain_delay=5)
+    world.signal(signal.SIGTERM)
+    assert only(CloseListeners, world.commands) == [CloseListeners()]

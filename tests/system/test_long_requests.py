@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import socket
 import threading
 from pathlib import Path
 
@@ -112,3 +114,24 @@ def test_a_stream_of_events_is_not_named(tmp_path: Path) -> None:
         assert b"thought" in request.wait()
         assert b"thought" in stream.wait()
     assert "/events" not in server.log
+
+
+def test_a_unix_socket_accepts_until_the_drain_delay_is_over(tmp_path: Path) -> None:
+    (tmp_path / "site_app.py").write_text(ASGI)
+    (tmp_path / "go").touch()
+    path = tmp_path / "server.sock"
+    arguments = ("--drain-delay", "3", "--workers", "2")
+    with serve("site_app:app", *arguments, cwd=tmp_path, bind=f"unix:{path}") as server:
+        server.signal(signal.SIGTERM)
+        server.wait_for_log("Handling signal: SIGTERM")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10)
+            client.connect(str(path))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = b""
+            while data := client.recv(65536):
+                answer += data
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"connection: close\r\n" in answer.lower()
+        assert server.wait(20) == 0
+    assert not path.exists()

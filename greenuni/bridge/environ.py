@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import Any, TextIO
+from typing import Any
 
 from greenuni import __version__
-from greenuni.bridge.interfaces import Environ, Scope
+from greenuni.bridge.interfaces import Environ, Errors, Scope
 from greenuni.bridge.paths import below, octets, octets_of_path
 
 NAME_CACHE_LIMIT = 1024
@@ -51,7 +51,7 @@ def _variable_name(name: bytes) -> str:
 class EnvironFactory:
     """Makes the environs of one adapter. ``errors`` becomes ``wsgi.errors``; None is sys.stderr."""
 
-    def __init__(self, errors: TextIO | None, is_multithreaded: bool) -> None:
+    def __init__(self, errors: Errors | None, is_multithreaded: bool) -> None:
         self._errors = errors
         self._names = _VariableNames()
         # What does not change from request to request is a dict that is copied.

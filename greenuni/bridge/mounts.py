@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from greenuni import routing
-from greenuni.bridge.interfaces import ASGIApp, WSGIApp
+from greenuni.bridge.interfaces import ASGIApp, Errors, WSGIApp
 from greenuni.bridge.mounted_wsgi import MountedWSGI
 from greenuni.errors import ConfigError
 
@@ -55,7 +55,7 @@ class Mounts:
         mounts: Iterable[Mount],
         *,
         threads: int | None = None,
-        errors: TextIO | None = None,
+        errors: Errors | None = None,
         backend: str = "asyncio",
         backend_options: dict[str, Any] | None = None,
         lifespan: str = "auto",

@@ -8,15 +8,13 @@ which receives: the rest of the body, and the news that the client has gone.
 
 from __future__ import annotations
 
-from typing import TextIO
-
 import anyio
 
 from greenuni.bridge.call import Call
 from greenuni.bridge.crew import Crew, Load
 from greenuni.bridge.denial import answer
 from greenuni.bridge.environ import EnvironFactory
-from greenuni.bridge.interfaces import Receive, Scope, Send, WSGIApp
+from greenuni.bridge.interfaces import Errors, Receive, Scope, Send, WSGIApp
 from greenuni.bridge.loops import current_loop
 
 THREADS = 32
@@ -31,7 +29,7 @@ class WSGIToASGI:
     """
 
     def __init__(
-        self, app: WSGIApp, *, threads: int = THREADS, errors: TextIO | None = None
+        self, app: WSGIApp, *, threads: int = THREADS, errors: Errors | None = None
     ) -> None:
         if threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}")

@@ -5,11 +5,13 @@ Adapters are made after the fork and only where they are needed; a worker that n
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import TYPE_CHECKING, Any
 
 from greenuni.arbiter.table import counted
 from greenuni.config import Config, worker_interface
+from greenuni.observe.errorstream import ErrorStream
 from greenuni.routing import ROOT, Mount
 from greenuni.shell import Application, Interface
 
@@ -44,31 +46,35 @@ class Host:
         return self._aside is None or self._aside.close(None if seconds == math.inf else seconds)
 
 
-def host(app: Application, config: Config) -> Host:
-    """Adapt ``app`` to the worker that ``config`` wants for it. Raises ``ConfigError``."""
+def host(app: Application, config: Config, log: logging.Logger) -> Host:
+    """Adapt ``app`` to the worker that ``config`` wants for it. Raises ``ConfigError``.
+
+    ``log`` is the error log: what a WSGI application writes to ``wsgi.errors`` goes there in every worker.
+    """
     worker = worker_interface(config, *app.interfaces)
     if app.mounted:
-        return _host_mounted(app, config, worker)
+        return _host_mounted(app, config, worker, log)
     if not needs_adapter(app, worker):
         return Host(app)
     if worker == "asgi":
         from greenuni.bridge import WSGIToASGI
 
-        return Host(_as(app, Interface.ASGI3, WSGIToASGI(app.callable, threads=threads(config))))
+        adapted = WSGIToASGI(app.callable, threads=threads(config), errors=ErrorStream(log))
+        return Host(_as(app, Interface.ASGI3, adapted))
     from greenuni.bridge import ASGIToWSGI
 
     adapter = ASGIToWSGI(_asgi3(app), lifespan=config.lifespan, **_loop(config))
     return Host(_as(app, Interface.WSGI, adapter), adapter)
 
 
-def _host_mounted(app: Application, config: Config, worker: str) -> Host:
-    mounts = _mounts(app, config)
+def _host_mounted(app: Application, config: Config, worker: str, log: logging.Logger) -> Host:
+    mounts = _mounts(app, config, log)
     if worker == "asgi":
         return Host(_as(app, Interface.ASGI3, mounts.asgi))
     return Host(_as(app, Interface.WSGI, mounts.wsgi), mounts.asgi_adapter)
 
 
-def _mounts(app: Application, config: Config) -> Mounts:
+def _mounts(app: Application, config: Config, log: logging.Logger) -> Mounts:
     from greenuni.bridge import Mount, Mounts
 
     mounts = [
@@ -82,7 +88,13 @@ def _mounts(app: Application, config: Config) -> Mounts:
         for mount, part in app.mounted
     ]
     loop = {} if set(app.interfaces) == {"wsgi"} else _loop(config)
-    return Mounts(mounts, threads=threads(config), lifespan=config.lifespan, **loop)
+    return Mounts(
+        mounts,
+        threads=threads(config),
+        errors=ErrorStream(log),
+        lifespan=config.lifespan,
+        **loop,
+    )
 
 
 def _as(app: Application, interface: Interface, what: Any) -> Application:

@@ -108,7 +108,7 @@ class Life:
 
     def _serve(self, app: Application, find_shell: Callable[[Application], Serve]) -> None:
         """Everything from here on is after the fork, so threads and event loops may be started."""
-        hosted = host(app, self._config)
+        hosted = host(app, self._config, self._logs.error)
         serve = find_shell(hosted.application)
         hosted.start()
         try:

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
+from greenuni.observe.errorstream import ErrorStream
 from greenuni.poller import READ
 from greenuni.shell import Seat, WorkerState, beat_interval
 from greenuni.wsgi.acceptor import Acceptor
@@ -21,7 +22,6 @@ from greenuni.wsgi.arrivals import Arrivals, Places
 from greenuni.wsgi.connection import Connection
 from greenuni.wsgi.departures import Departures
 from greenuni.wsgi.environ import EnvironFactory, SocketName
-from greenuni.wsgi.errorstream import ErrorStream
 from greenuni.wsgi.job import Job
 from greenuni.wsgi.loop import Loop
 from greenuni.wsgi.overseer import Overseer

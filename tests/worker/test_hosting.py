@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from greenuni.bridge import ASGIToWSGI, WSGIToASGI
@@ -18,6 +20,7 @@ from greenuni.worker.applications import load_application
 from greenuni.worker.hosting import ADAPTER_THREADS, describe, host, needs_adapter
 
 WSGI, ASGI3, ASGI2 = Interface.WSGI, Interface.ASGI3, Interface.ASGI2
+LOG = logging.getLogger("tests.hosting")
 
 
 def application(interface: Interface, name: str = "site") -> Application:
@@ -56,7 +59,7 @@ def mounted(**interfaces: Interface) -> Application:
 def test_an_adapter_is_where_the_worker_is_of_the_other_interface(
     app: Application, worker_class: str, adapter: type[Any] | None
 ) -> None:
-    hosted = host(app, Config(worker_class=worker_class))
+    hosted = host(app, Config(worker_class=worker_class), LOG)
     if adapter is None:
         assert hosted.application is app
         return
@@ -77,12 +80,45 @@ def test_an_adapter_is_where_the_worker_is_of_the_other_interface(
 def test_several_run_in_one_worker(
     app: Application, worker_class: str, interface: Interface
 ) -> None:
-    assert host(app, Config(worker_class=worker_class)).application.interface is interface
+    assert host(app, Config(worker_class=worker_class), LOG).application.interface is interface
+
+
+@pytest.mark.parametrize("mount", [None, "/api"])
+def test_an_adapter_logs_what_is_written_to_wsgi_errors(
+    mount: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    def complain(environ: Any, start_response: Any) -> list[bytes]:
+        environ["wsgi.errors"].write("something is odd\n")
+        start_response("204 No Content", [])
+        return []
+
+    app = Application(complain, WSGI, "site:app", "function")
+    if mount is not None:
+        other = (parse_mount("/other"), application(ASGI3))
+        app = Application(None, ASGI3, "", "", ((parse_mount(mount), app), other))
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "path": f"{mount or ''}/",
+        "query_string": b"",
+        "headers": [],
+    }
+    done = {"type": "http.request", "body": b"", "more_body": False}
+
+    async def receive() -> dict[str, Any]:
+        return done
+
+    async def send(message: dict[str, Any]) -> None: ...
+
+    hosted = host(app, Config(worker_class="asgi"), LOG)
+    anyio.run(hosted.application.callable, scope, receive, send)
+    assert (LOG.name, logging.ERROR, "something is odd") in caplog.record_tuples
 
 
 def test_threads_of_the_adapter() -> None:
     def threads(config: Config) -> int:
-        return int(host(application(WSGI), config).application.callable.load.threads)
+        return int(host(application(WSGI), config, LOG).application.callable.load.threads)
 
     assert threads(Config(worker_class="asgi")) == ADAPTER_THREADS
     given = {"threads": "command line --threads"}
@@ -237,13 +273,15 @@ def test_only_what_is_needed_is_imported(
     interface: str, worker_class: str, absent: set[str]
 ) -> None:
     script = f"""
+import logging
 import sys
 from greenuni.config import Config
 from greenuni.shell import Application, Interface
 from greenuni.worker.hosting import host
 from greenuni.worker.life import find_shell
 def app(*arguments): ...
-hosted = host(Application(app, Interface.{interface}, "a:b", "c"), Config(worker_class="{worker_class}"))
+app = Application(app, Interface.{interface}, "a:b", "c")
+hosted = host(app, Config(worker_class="{worker_class}"), logging.getLogger())
 find_shell(hosted.application)
 print(*sys.modules)
 """

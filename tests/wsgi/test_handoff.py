@@ -16,10 +16,10 @@ import pytest
 
 from greenuni.config import Config
 from greenuni.handoff import HOPS_LIMIT, UNREAD_LIMIT, receive, send
+from greenuni.observe.errorstream import ErrorStream
 from greenuni.shell import Pools, WorkerState
 from greenuni.testing import fake_pools
 from greenuni.wsgi.arrivals import Arrivals, Places
-from greenuni.wsgi.errorstream import ErrorStream
 from greenuni.wsgi.loop import Loop
 from tests.support.server import wait_until
 from tests.wsgi.harness import (

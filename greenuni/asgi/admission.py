@@ -20,6 +20,9 @@ SPARE_DESCRIPTORS = 64
 # Requests for priority paths that run beside all others. Some, as one may hang.
 RESERVED_SLOTS = 8
 
+# Requests that are turned away in one turn of the loop: a flood of them must not keep it from others.
+TURNED_AWAY = 16
+
 
 class Waiter(Protocol):
     """A connection whose request waits for a slot."""
@@ -63,11 +66,17 @@ class Line:
         del self._since[waiter]
         return waiter
 
-    def turn_away_late(self, now: float) -> None:
-        """Who has waited for longer than ``queue-timeout`` need not wait any more."""
+    def turn_away_late(self, now: float) -> bool:
+        """Who has waited for longer than ``queue-timeout`` need not wait any more.
+
+        Some at a time; whether there are more of them.
+        """
         until = now - self._timeout
-        while self._since and next(iter(self._since.values())) <= until:
+        for _ in range(TURNED_AWAY):
+            if not self._since or next(iter(self._since.values())) > until:
+                return False
             self.next().turn_away()
+        return True
 
 
 def most_connections(config: Config) -> int:

@@ -186,19 +186,24 @@ class Service:
 
     def _free_slot(self, count: int) -> None:
         if self.line:
-            if not self._admits_soon:
-                # Not now: this is called from within a request, and one may end as soon as it starts.
-                self._admits_soon = True
-                self.runtime.call_soon(self._admit)
+            # Not now: this is called from within a request, and one may end as soon as it starts.
+            self._admit_soon()
         elif count < self.population.capacity:
             self.is_full = False
         self.population.on_change()
 
+    def _admit_soon(self) -> None:
+        if not self._admits_soon:
+            self._admits_soon = True
+            self.runtime.call_soon(self._admit)
+
     def _admit(self) -> None:
-        """Let those in who have waited longest."""
+        """Turn those away who have waited for too long, and let those in who have waited longest."""
         self._admits_soon = False
         population = self.population
-        self.line.turn_away_late(time.monotonic())
+        if self.line.turn_away_late(time.monotonic()):
+            self._admit_soon()
+            return
         while self.line and len(population.running) < population.capacity:
             self.line.next().admit()
         self.leave_line()
@@ -225,8 +230,7 @@ class Service:
         if self.ways_out is not None:
             self.ways_out.tick()
         if self.line:
-            self.line.turn_away_late(now)
-            self.leave_line()
+            self._admit_soon()
         for connection in list(self.population.connections):
             connection.check(now)
 

@@ -119,7 +119,7 @@ def test_who_does_not_drain_is_killed_two_seconds_after_its_time(start: Start) -
     busy = STUBBORN.replace(
         "seat.ready()", "seat.ready(); seat.slot.begin(b'GET', b'/slow', 1, time.monotonic())"
     )
-    server = start(busy, graceful_timeout=0.5)
+    server = start(busy, graceful_timeout=0.5, shutdown_timeout=0)
     server.signal(signal.SIGTERM)
     assert server.wait() == 0
     killed = "SIGKILL, sent because it had not ended 2.5 s after SIGTERM, running GET /slow since "

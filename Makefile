@@ -9,7 +9,7 @@ TEST   := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 SOURCES := setup.py greenuni tests examples benchmarks
 
 .PHONY: help serve build test test-pure acceptance check format docs clean
-.PHONY: bench bench-behaviour bench-bridge bench-smoke bench-render bench-profile
+.PHONY: bench bench-behaviour bench-bridge bench-websocket bench-smoke bench-render bench-profile
 .PHONY: fuzz-minute fuzz asan autobahn
 
 help: ## what there is
@@ -67,6 +67,9 @@ docs: $(VENV)/.has-examples ## render docs/settings.md from the settings table
 
 bench: $(BIN)/python ## CPU time, latency and memory beside the rivals; renders benchmarks/README.md
 	$(BIN)/python benchmarks/run.py --into benchmarks $(BENCH)
+
+bench-websocket: $(BIN)/python ## what a WebSocket costs beside the rivals; renders benchmarks/websocket.md
+	$(BIN)/python benchmarks/websocket.py --into benchmarks/websocket.md $(BENCH)
 
 bench-smoke: build ## a short comparison for CI: prints ratios, fails on errors only
 	$(BIN)/python benchmarks/run.py --smoke

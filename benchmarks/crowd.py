@@ -36,9 +36,12 @@ def server_frame_size(payload: bytes) -> int:
 
 
 class Crowd:
-    """``count`` open WebSockets to one server."""
+    """``count`` open WebSockets to one server, which sends each a ``greeting`` first, if there is one."""
 
-    def __init__(self, port: int, count: int, path: bytes = b"/") -> None:
+    def __init__(self, port: int, count: int, path: bytes = b"/", greeting: bytes = b"") -> None:
+        self._end_of_head = b"\r\n\r\n" + (
+            b"\x82%c%s" % (len(greeting), greeting) if greeting else b""
+        )
         self.sockets: dict[int, socket.socket] = {}
         self._poll = select.epoll()
         for start in range(0, count, AT_ONCE):
@@ -67,7 +70,9 @@ class Crowd:
             newcomers.append(client)
         for client in newcomers:
             head = client.recv(4096)
-            if not head.startswith(b"HTTP/1.1 101") or not head.endswith(b"\r\n\r\n"):
+            while head.startswith(b"HTTP/1.1 101") and not head.endswith(self._end_of_head):
+                head += client.recv(4096)
+            if not head.startswith(b"HTTP/1.1 101"):
                 raise BenchError(f"no WebSocket here: {head[:100]!r}")
             client.setblocking(False)
             self.sockets[client.fileno()] = client

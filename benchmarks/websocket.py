@@ -24,7 +24,7 @@ from clocks import Clocks
 from commands import BenchError, say
 from crowd import Crowd
 from environment import ROOT, Bench, build, pip
-from machine import choose_cpus, describe_machine, pinned_to
+from machine import choose_cpus, describe_machine, find_wrk, pinned_to
 from processes import Process, running, session_pss_kib
 from servers import BY_NAME, Server
 from tables import bullets, table
@@ -87,7 +87,7 @@ def measure(process: Process, cpu: int, seconds: float, idle: int) -> Iterator[t
                 f"echo {size} B",
                 by_message(process, cpu, lambda p=payload: crowd.echo(p, seconds)),  # type: ignore[misc]
             )
-    with Crowd(process.port, LISTENERS, b"/room") as crowd:
+    with Crowd(process.port, LISTENERS, b"/room", b"!") as crowd:
         crowd.broadcast(b"x" * 64, 2)
         yield (
             "broadcast 64 B",
@@ -164,7 +164,9 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     cpus = choose_cpus()
-    machine = [f"{name}: {value}" for name, value in describe_machine(bench, "", cpus).items()]
+    machine = [
+        f"{name}: {value}" for name, value in describe_machine(bench, find_wrk(), cpus).items()
+    ]
     method = f"{options.rounds} rounds of {options.seconds:g} s, {options.idle} silent connections"
     page = render(results, [*machine, f"method: {method}"])
     print(page)

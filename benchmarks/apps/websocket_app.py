@@ -34,6 +34,7 @@ async def _echo(receive: Receive, send: Send) -> None:
 
 async def _listen(receive: Receive, send: Send) -> None:
     room.add(send)
+    await send({"type": "websocket.send", "bytes": b"!"})  # from now on you hear everything
     try:
         while (message := await receive())["type"] == "websocket.receive":
             said = {"type": "websocket.send", "bytes": message["bytes"]}

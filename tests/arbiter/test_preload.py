@@ -239,15 +239,17 @@ def test_hups_leave_no_descriptor_behind(start: Start) -> None:
     def count(pid: int) -> int:
         return len(os.listdir(f"/proc/{pid}/fd"))
 
+    def counts() -> list[int]:
+        return [count(pid) for pid in (server.pid, molds(server)[-1], *workers(server, 2))]
+
     server = start(workers=2, preload_app=True, bind=["127.0.0.1:0", "127.0.0.2:0"])
-    first = [count(pid) for pid in workers(server, 2)]
-    before, in_mold = count(server.pid), count(molds(server)[-1])
+    server.wait_for_log("Seated", 2)
+    before = counts()
     for turn in range(1, 4):
         server.signal(signal.SIGHUP)
         server.wait_for_log("Reloaded", turn)
-    wait_until(lambda: count(server.pid) == before, "as many as at first")
-    assert count(molds(server)[-1]) == in_mold
-    assert [count(pid) for pid in workers(server, 2)] == first
+    server.wait_for_log("Seated", 8)
+    wait_until(lambda: counts() == before, "as many as at first")
 
 
 def test_a_gpu_that_has_been_initialised_is_named(start: Start, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ cimport cython
 from greenuni.clock cimport Clock
 from greenuni.http.request cimport Request
 from greenuni.http.responder cimport Responder
-from greenuni.wsgi.control cimport RequestControl
+from greenuni.wsgi.control cimport RequestControl, new_control
 from greenuni.wsgi.output cimport Output
 
 cdef class Gateway:

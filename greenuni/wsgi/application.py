@@ -24,7 +24,7 @@ from greenuni.eventstream import COMMENT, completed, is_event_stream, takes_comm
 from greenuni.http import ResponderState, error_content
 from greenuni.http.request import Request
 from greenuni.http.responder import Responder
-from greenuni.wsgi.control import RequestControl
+from greenuni.wsgi.control import new_control
 from greenuni.wsgi.environ import Environ
 from greenuni.wsgi.events import EventStream
 from greenuni.wsgi.output import ClientDisconnected, Output
@@ -142,7 +142,7 @@ class Call:
         self.client: str = environ["REMOTE_ADDR"]  # before the application can change it
         self.responder = responder
         self.output = output
-        self.control = environ["greenuni.request"] = RequestControl(output.fd, gateway)
+        self.control = environ["greenuni.request"] = new_control(output.fd, gateway)
         self.outcome = UNFINISHED
         self.seconds = 0.0  # that the application took, if calls are timed
         self.thread = 0  # that it runs in, if calls are timed, and 0 until then

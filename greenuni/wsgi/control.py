@@ -23,6 +23,9 @@ class RequestControl:
     __slots__ = ("_fd", "_gateway", "extended_until", "is_unwanted")
 
     def __init__(self, fd: int, gateway: Leaving) -> None:
+        self._open(fd, gateway)
+
+    def _open(self, fd: int, gateway: Leaving) -> None:
         self._fd = fd  # -1 when the request is over: the number may be another's then
         self._gateway = gateway
         self.extended_until = 0.0  # monotonic seconds; what the application has asked for
@@ -54,3 +57,10 @@ class RequestControl:
         """The request is over."""
         self._fd = -1
         self.is_unwanted = True
+
+
+def new_control(fd: int, gateway: Leaving) -> RequestControl:
+    """``RequestControl(...)``, which in compiled code is a call by Python's convention."""
+    control = RequestControl.__new__(RequestControl)
+    control._open(fd, gateway)
+    return control

@@ -52,6 +52,8 @@ LEAVING = "The server is restarting."
 class Phase(enum.Enum):
     """See the module."""
 
+    __hash__ = object.__hash__  # Enum's own is Python code, and every message looks a phase up
+
     DECIDING = "deciding"
     DENYING = "denying"
     OPEN = "open"

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from greenuni.asgi.websocket import connection
-from greenuni.asgi.websocket.session import Disconnected
+from greenuni.asgi.websocket.outbox import Disconnected
 from greenuni.observe import AccessLog
 
 from ..support import Receive, Send, serving, wait_until

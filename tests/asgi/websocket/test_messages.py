@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from greenuni.asgi.reply import UnexpectedMessage
-from greenuni.asgi.websocket.session import FRAGMENT
+from greenuni.asgi.websocket.outbox import FRAGMENT
 
 from ..support import SECONDS, Receive, Send, serving, wait_until
 from .support import (

@@ -49,7 +49,7 @@ def test_a_thousand_clients_hear_each_other_and_nothing_stays(backend: str) -> N
         assert service is not None
         descriptors = open_descriptors()
         clients = [WebSocketClient(server.address).open() for _ in range(CLIENTS)]
-        assert len(service.population.connections) == CLIENTS
+        assert len(service.population.running) == CLIENTS
         for number in (0, CLIENTS // 2, CLIENTS - 1):
             clients[number].text(f"from {number}")
             for client in clients:

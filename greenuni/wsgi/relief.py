@@ -79,6 +79,8 @@ class Relief:
     def end(self) -> None:
         """The call has returned; the loop is the main thread's again."""
         with self._turn:
+            if not self._runner.is_relieved:
+                return  # the relief has seen that, too, and has touched nothing
             self._runner.is_relieved = False
             self._loop.poller.register(self._wakeup.read_fd, READ)
         self._bell.wake()
@@ -124,6 +126,7 @@ class Relief:
             if not any(running is call for running, _ in runner.calls()):
                 runner.is_relieved = False
                 return
+            self._bell.on_event(0)  # it may have rung for the call before when nobody listened any more
             for door in self._doors:
                 door.listen(False)
             self._loop.poller.unregister(self._wakeup.read_fd)  # its message is for the main thread
@@ -139,7 +142,6 @@ class Relief:
                     handler = self._loop.handlers.get(fd)
                     if handler is not None:
                         self._see_to(handler, mask)
-        self._bell.on_event(0)
 
     def _see_to(self, handler: Handler, mask: int) -> None:
         """What the loop would do, but for all that ends in a call."""

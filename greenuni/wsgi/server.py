@@ -134,7 +134,8 @@ class Server:
         if self._departures is None or self._seat.config.workers == 1:
             return None
         if isinstance(self._runner, ThreadRunner):
-            self._runner.on_crowded = self._crowded
+            if not self._waits_inside:
+                self._runner.on_crowded = self._crowded
             return None
         assert isinstance(self._runner, InlineRunner)
         return Relief(

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import resource
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -633,6 +634,51 @@ class TestBusySibling:
                 for client in clients:
                     assert client.response().body == seconds.encode()
                     assert client.response().body == seconds.encode()
+
+    def test_a_call_that_ends_just_when_it_is_relieved(self) -> None:
+        """Both sides have seen it: the relief has left the loop alone, and there is nothing to give back."""
+        with two_siblings(application("a")) as (shell, _), shell.connect() as client:
+            relief, loop = shell.server._relief, shell.server._loop
+            assert relief is not None
+            before = loop.poller.fileno()
+            relief._relieve(object())  # type: ignore[arg-type]  # a call that the runner does not have
+            relief.end()
+            assert loop.poller.fileno() == before
+            assert repr(relief).startswith("<Relief idle")
+            assert client.get().status == 200
+
+    def test_a_bell_that_rang_when_nobody_listened_is_not_heard_later(self) -> None:
+        """Else the relief would spin for as long as the next call lasts."""
+        gate = Gate()
+        with two_siblings(gate) as (busy, _), busy.connect() as waiting:
+            relief = busy.server._relief
+            assert relief is not None
+            relief._bell.wake()
+            waiting.send(request("/wait"))
+            assert gate.entered.acquire(timeout=PATIENCE)
+            wait_until(lambda: "relieving" in repr(relief), "the relief has the loop")
+            bell = relief._bell.read_fd
+            wait_until(lambda: not select.select([bell], [], [], 0)[0], "the bell is silent")
+            gate.open()
+            assert waiting.response().status == 200
+
+    def test_who_waits_for_a_thread_with_a_limit_is_not_sent_in_circles(self) -> None:
+        """With queue-timeout a worker without a free thread takes more: they must wait here, and be told."""
+        gate = Gate()
+        with two_siblings(gate, threads=2, queue_timeout=0.3) as (one, other):
+            held = [shell.connect() for shell in (one, one, other, other) for _ in range(2)]
+            for client in held:
+                client.send(request("/wait"))
+            for _ in range(4):
+                assert gate.entered.acquire(timeout=PATIENCE)
+            statuses = []
+            late = one.connect()
+            late.send(request("/wait"))
+            statuses.append(late.response().status)
+            gate.open()
+            statuses += [client.response().status for client in held]
+            assert sorted(set(statuses)) == [200, 503]
+            assert statuses[0] == 503
 
     def test_an_order_to_stop_ends_a_relieved_call(self) -> None:
         gate = Gate()

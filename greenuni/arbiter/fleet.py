@@ -308,7 +308,8 @@ def _configured(fleet: Fleet, now: float, event: Configured) -> list[Command]:
 
 
 def _config_refused(fleet: Fleet, now: float, event: ConfigRefused) -> list[Command]:
-    text = f"{event.reason.removesuffix('.')}. The old configuration and its workers go on."
+    end = "" if event.reason.endswith(("?", ".")) else "."
+    text = f"{event.reason}{end} The old configuration and its workers go on."
     return [error(text, event.details)]
 
 

@@ -27,7 +27,14 @@ from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.job import Job
 from greenuni.wsgi.link import Link
 from greenuni.wsgi.output import Output, SourceTruncated
-from greenuni.wsgi.reader import BODY_MISSING, CLIENT_GONE, HEAD_WHOLE, WHOLE, RequestReader
+from greenuni.wsgi.reader import (
+    BODY_MISSING,
+    CLIENT_GONE,
+    HEAD_WHOLE,
+    WHOLE,
+    RequestReader,
+    preview,
+)
 from greenuni.wsgi.services import Services
 from greenuni.wsgi.states import FOLLOWING, State
 
@@ -105,6 +112,10 @@ class Connection(Job):
         return b"" if self._wire is None else self._wire.unread
 
     # From worker to worker
+
+    def preview(self) -> Request | None:
+        """The request whose head has come, if it has: nothing is taken from the socket for it."""
+        return preview(self._services.new_wire(), self.unread + self._link.peek())
 
     def arrive(self, unread: bytes, hops: int) -> None:
         """Go on where another worker was, as if ``unread`` had been read here."""

@@ -17,7 +17,10 @@ from greenuni.wsgi.states import State
 class Departures:
     """The ways from this worker to others. Belongs to the loop, like the connections."""
 
-    def __init__(self, pools: Pools, loop: Loop, log: logging.Logger) -> None:
+    def __init__(
+        self, pools: Pools, loop: Loop, log: logging.Logger, has_siblings: bool = True
+    ) -> None:
+        self.has_siblings = has_siblings
         self.is_crowded = False  # what comes now would have to wait for a thread
         self._pools = pools
         self._log = log
@@ -53,6 +56,24 @@ class Departures:
     def retire(self, connection: Connection) -> bool:
         """Give a connection that waits for its client to the siblings; False if it has to stay."""
         return self._leave(connection, connection.unread)
+
+    def relieve(self, connection: Connection) -> bool:
+        """Spare a connection that waits for its client a call that takes long; False if it has to stay."""
+        if self._pools.is_shared and self._goes_elsewhere(connection):
+            return True
+        return self.has_siblings and self.retire(connection)
+
+    def _goes_elsewhere(self, connection: Connection) -> bool:
+        """Whether the next request is for another pool, to which it then is on its way: unread."""
+        request = connection.preview()
+        if request is None:
+            return False
+        index = self._pools.route(request.host, request.path)
+        if index == self._pools.own or self._pools.why_not(index, connection.hops) is not None:
+            return False
+        connection.hops += 1
+        self._send(connection, index, connection.unread)
+        return True
 
     def _leave(self, connection: Connection, unread: bytes) -> bool:
         if not self.is_open or len(unread) > UNREAD_LIMIT:

@@ -14,6 +14,7 @@ import struct
 from greenuni.poller import Poller
 from greenuni.transfer import close
 
+PEEK_BYTES = 64 * 1024
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 
@@ -55,6 +56,14 @@ class Link:
         """Let the client get an error instead of an end."""
         with self._socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+    def peek(self) -> bytes:
+        """What has come, and stays there to be read; nothing also when the connection has failed."""
+        try:
+            with self._socket() as sock:
+                return sock.recv(PEEK_BYTES, socket.MSG_PEEK)
+        except OSError:
+            return b""
 
     def _socket(self) -> socket.socket:
         """The same socket as an object, which most connections never need; to be closed at once."""

@@ -6,6 +6,7 @@ import enum
 import io
 from typing import IO
 
+from greenuni.errors import RemoteProtocolError
 from greenuni.http import (
     NEED_DATA,
     Connection,
@@ -28,6 +29,17 @@ class Progress(enum.Enum):
 
 # Bound once: before Python 3.12, finding a member through its class is a call.
 HEAD_MISSING, HEAD_WHOLE, BODY_MISSING, WHOLE, CLIENT_GONE = Progress
+
+
+def preview(wire: Connection, data: bytes) -> Request | None:
+    """The request that ``data`` begins with, None if its head is not whole; by a ``wire`` for this only."""
+    if not data:
+        return None
+    try:
+        event = wire.take(data) or wire.next_event()
+    except RemoteProtocolError:
+        return None  # whoever reads it will say so
+    return event if isinstance(event, Request) else None
 
 
 class RequestReader:

@@ -3,7 +3,8 @@
 A short call is over before anybody could do something about it. One that has lasted for ``PATIENCE`` loses
 the loop's poller to a thread that does nothing else: until the call returns, that thread gives each
 connection that becomes ready to the siblings, unread, and goes on sending what clients take. New connections
-and arrivals are left to the siblings, too. When the call returns it has the loop back at once.
+and arrivals are left to the siblings, too. When the call returns it has the loop back at once. Requests for
+other pools go there, also from a worker without siblings.
 
 The thread looks every ``PATIENCE`` while calls are made. When none was it sleeps, and the next call wakes it:
 an idle server wakes nobody, and a call pays two comparisons.
@@ -126,7 +127,7 @@ class Relief:
             if not any(running is call for running, _ in runner.calls()):
                 runner.is_relieved = False
                 return
-            self._bell.on_event(0)  # it may have rung for the call before when nobody listened any more
+            self._bell.on_event(0)  # of the call before, if it rang too late
             for door in self._doors:
                 door.listen(False)
             self._loop.poller.unregister(self._wakeup.read_fd)  # its message is for the main thread
@@ -148,7 +149,7 @@ class Relief:
         try:
             if not isinstance(handler, Connection) or handler.state > State.BODY:
                 handler.on_event(mask)
-            elif handler.state not in WAITING or not self._departures.retire(handler):
+            elif handler.state not in WAITING or not self._departures.relieve(handler):
                 handler.hold()
         except Exception as error:  # noqa: BLE001 - one connection of many
             self._loop.close_failed(handler, error)

@@ -24,4 +24,6 @@ cdef class Server:
     cdef Py_ssize_t _room
     cdef Py_ssize_t _callers
     cdef bint _waits_inside
+    cdef bint _is_crowded
+    cdef bint _is_queues_turn
     cdef _admit_one(self, Connection connection)

@@ -18,7 +18,7 @@ from greenuni.poller import READ
 from greenuni.shell import Seat, WorkerState, beat_interval
 from greenuni.wsgi.acceptor import Acceptor
 from greenuni.wsgi.application import Gateway, QuickStop
-from greenuni.wsgi.arrivals import Arrivals, Places
+from greenuni.wsgi.arrivals import AT_ONCE, Arrivals, Places
 from greenuni.wsgi.connection import Connection
 from greenuni.wsgi.departures import Departures
 from greenuni.wsgi.environ import EnvironFactory, SocketName
@@ -55,6 +55,8 @@ class Server:
         self._drain: Drain | None = None
         self._room = seat.config.worker_connections
         self._callers = seat.config.threads
+        self._is_crowded = False  # all threads have a call, so who comes now is sent to siblings
+        self._is_queues_turn = False
         self._waits_inside = self._callers > 1 and seat.config.queue_timeout > 0
         self._wakeup = Wakeup(self._on_wake)
         self._returns: Mailbox[Job] = Mailbox(self._wakeup)
@@ -66,7 +68,7 @@ class Server:
             after_turn=self._admit,
         )
         self._connections = Population(self._loop)
-        self._departures = Departures(seat.pools, self._loop, seat.log) if seat.pools else None
+        self._departures = self._new_departures()
         self._threads = (
             ThreadRunner(seat, self._loop, self._returns) if seat.config.threads > 1 else None
         )
@@ -83,6 +85,12 @@ class Server:
         self._arrivals = self._new_arrivals()
         self._doors = [*self._acceptors, *([self._arrivals] if self._arrivals else [])]
         self._relief = self._new_relief()
+
+    def _new_departures(self) -> Departures | None:
+        seat = self._seat
+        if seat.pools is None:
+            return None
+        return Departures(seat.pools, self._loop, seat.log, seat.config.workers > 1)
 
     def _new_services(self) -> Services:
         seat = self._seat
@@ -130,12 +138,14 @@ class Server:
         )
 
     def _new_relief(self) -> Relief | None:
-        """What looks after the connections that have to wait, if there are siblings to give them to."""
-        if self._departures is None or self._seat.config.workers == 1:
+        """What looks after the connections that have to wait, if there is anybody to give them to."""
+        if self._departures is None:
+            return None
+        if not (self._departures.has_siblings or self._services.routes):
             return None
         if isinstance(self._runner, ThreadRunner):
             if not self._waits_inside:
-                self._runner.on_crowded = self._crowded
+                self._runner.on_crowded = self._crowd
             return None
         assert isinstance(self._runner, InlineRunner)
         return Relief(
@@ -243,6 +253,8 @@ class Server:
         Otherwise new connections are left to siblings, and wait for whoever has time first. With
         ``queue-timeout`` they wait here, as else nobody would know for how long.
         """
+        if self._is_crowded and self._runner.running < self._callers:
+            self._uncrowd()
         is_open = self._drain is None or time.monotonic() < self._drain.accepts_until
         has_room = (
             is_open
@@ -264,10 +276,31 @@ class Server:
         else:
             self._services.gateway.closes = True
 
-    def _crowded(self, is_crowded: bool) -> None:
-        """All threads have a call, so who comes now is better off with a sibling; or not any more."""
+    def _crowd(self) -> None:
+        """All threads have a call, so who comes now is better off with a sibling."""
+        self._set_crowded(True)
+        assert self._arrivals is not None
+        self._arrivals.listen(False)  # at once: what arrives in this turn would be sent back
+
+    def _uncrowd(self) -> None:
+        """A thread is free, every other time for those in the queue.
+
+        Else the client that has just been answered would be the next one, for as long as it is quick, and the
+        others would wait. The times between are for new connections.
+        """
+        self._set_crowded(False)
+        self._is_queues_turn = not self._is_queues_turn
+        if not self._is_queues_turn:
+            return
+        assert self._arrivals is not None
+        for _ in range(AT_ONCE):
+            has_room = self._drain is None and len(self._connections) < self._room
+            if self._runner.running >= self._callers or not has_room or not self._arrivals.take():
+                return
+
+    def _set_crowded(self, is_crowded: bool) -> None:
         assert self._departures is not None
-        self._departures.is_crowded = is_crowded
+        self._is_crowded = self._departures.is_crowded = is_crowded
         self._services.is_choosy = is_crowded or self._services.routes
 
     def _accepted(self, fd: int, address: SocketName, environs: EnvironFactory) -> None:

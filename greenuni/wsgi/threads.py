@@ -43,7 +43,7 @@ LONG = 0.010  # seconds that a call counts for at most, or a single one would be
 WEIGHT = 1 / 32  # of one call in the average
 
 
-def _ignore(is_crowded: bool) -> None:
+def _ignore() -> None:
     """There are no siblings to leave anything to."""
 
 
@@ -95,9 +95,7 @@ class ThreadRunner(Runner):
         self._count = seat.config.threads
         # Calls at which others are to be told; no number of them where there are no siblings.
         self._limit = self._count if seat.config.workers > 1 else -1
-        self.on_crowded: Callable[[bool], None] = (
-            _ignore  # all threads have a call, or not any more
-        )
+        self.on_crowded: Callable[[], None] = _ignore  # the last free thread has got a call
         self._running: dict[Job, float] = {}  # since when, by time.monotonic()
         self._jobs: queue.SimpleQueue[Job | Role | None] = queue.SimpleQueue()
         self._lent: list[Loop] = []  # the loop, while the leader is inside a call
@@ -157,7 +155,7 @@ class ThreadRunner(Runner):
         running[job] = now
         self._begin(request.method, request.raw_path, len(running), now)
         if len(running) == self._limit:
-            self.on_crowded(True)
+            self.on_crowded()
         if self._mean > QUICK or len(running) > self._count:
             self._jobs.put(job)
             return
@@ -174,8 +172,6 @@ class ThreadRunner(Runner):
 
     def taken_back(self, job: Job) -> None:
         """The leader has ``job`` again."""
-        if len(self._running) == self._limit:
-            self.on_crowded(False)
         del self._running[job]
         self._ended(len(self._running))
         job.resume()

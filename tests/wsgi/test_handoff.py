@@ -10,6 +10,7 @@ import resource
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -396,12 +397,15 @@ class Gate:
     def __init__(self) -> None:
         self.entered = threading.Semaphore(0)
         self.body = b"done"
+        self.seconds = 0.0  # that all else takes
         self._go = threading.Event()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
         if environ["PATH_INFO"] == "/wait":
             self.entered.release()
             self._go.wait(10)
+        elif self.seconds:
+            time.sleep(self.seconds)
         start_response("200 OK", [])
         return [self.body]
 
@@ -611,6 +615,39 @@ class TestBusySibling:
             shell.get()
             assert shell.server._relief is None
 
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_requests_for_other_pools_do_not_wait(self, workers: int) -> None:
+        """With siblings neither, though those may be just as busy (here there is none in truth)."""
+        gate = Gate()
+        with (
+            no_descriptor_leaks(),
+            opened("/", "/api") as (first, second),
+            serving(gate, pools=first, workers=workers) as site,
+            serving(application("api"), pools=second, workers=1),
+            site.connect() as waiting,
+            contextlib.ExitStack() as stack,
+        ):
+            clients = [stack.enter_context(site.connect()) for _ in range(5)]
+            for client in clients:
+                client.get()
+            clients[4].send(b"GET /api HTTP/1.1\r\n")
+            wait_until(lambda: "HEAD" in repr(site.server._loop.handlers), "it was read")
+            waiting.send(request("/wait"))
+            assert gate.entered.acquire(timeout=PATIENCE)
+            wait_until(lambda: "relieving" in repr(site.server._relief), "the relief has the loop")
+            clients[0].send(request("/"))
+            clients[1].send(b"GET /api HT")
+            clients[2].send(b"no HTTP\r\n\r\n")
+            assert ask(clients[3], "/api", method="POST", body=b"1234")["size"] == 4
+            clients[4].send(b"Host: a\r\n\r\n")
+            assert answer(clients[4])["app"] == "api"
+            gate.open()
+            assert waiting.response().status == 200
+            assert clients[0].response().status == 200
+            clients[1].send(b"TP/1.1\r\nHost: a\r\n\r\n")
+            assert answer(clients[1])["app"] == "api"
+            assert clients[2].response().status == 400
+
     def test_an_idle_worker_wakes_nobody(self) -> None:
         with two_siblings(application("a")) as (shell, other):
             shell.get()
@@ -679,6 +716,40 @@ class TestBusySibling:
             statuses += [client.response().status for client in held]
             assert sorted(set(statuses)) == [200, 503]
             assert statuses[0] == 503
+
+    def test_the_only_free_thread_is_for_all_clients(self) -> None:
+        """Not for the one that it has just answered; and a new connection is let in, too."""
+        gate = Gate()
+        gate.seconds = 0.002
+        with two_siblings(gate, threads=2) as shells:
+            clients = [shell.connect() for shell in shells for _ in range(3)]
+            for client in clients:
+                client.get()
+            held = [shells[index].connect() for index in (0, 0, 1)]
+            for client in held:
+                client.send(request("/wait"))
+                assert gate.entered.acquire(timeout=PATIENCE)
+            counts = dict.fromkeys(range(len(clients)), 0)
+            is_over = threading.Event()
+
+            def ask_on(index: int) -> None:
+                while not is_over.is_set():
+                    assert clients[index].get().status == 200
+                    counts[index] += 1
+
+            threads = [threading.Thread(target=ask_on, args=(index,)) for index in counts]
+            for thread in threads:
+                thread.start()
+            with shells[1].connect() as newcomer:
+                assert newcomer.get().status == 200
+            wait_until(lambda: sum(counts.values()) > 300, "many requests")
+            is_over.set()
+            gate.open()
+            for thread in threads:
+                thread.join()
+            assert min(counts.values()) > 300 / len(counts) / 4, counts
+            for client in held:
+                assert client.response().status == 200
 
     def test_an_order_to_stop_ends_a_relieved_call(self) -> None:
         gate = Gate()

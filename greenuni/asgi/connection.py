@@ -36,6 +36,7 @@ from greenuni.asgi.scope import Peer
 from greenuni.asgi.service import DRAIN_IDLE, Service
 from greenuni.deadlines import BODY_LATE, HEAD_LATE
 from greenuni.errors import RemoteProtocolError
+from greenuni.handoff import UNREAD_LIMIT
 from greenuni.http import (
     DISCARD_LIMIT,
     DONE,
@@ -45,6 +46,7 @@ from greenuni.http import (
 )
 from greenuni.http.connection import Connection as Wire
 from greenuni.http.request import Request
+from greenuni.shell import HEAD_TOO_LARGE
 
 _NEVER = inf
 
@@ -257,6 +259,8 @@ class Connection(Channel):
         self._resume_reading()
         if not self._wire.has_more:
             self._become_idle()
+        elif self._service.is_shared and len(self._wire.unread) > UNREAD_LIMIT // 2:
+            self.refuse(*HEAD_TOO_LARGE)  # with a read more it cannot travel
 
     def _become_idle(self) -> None:
         """Wait for the next request. The tick sets the clock, so that a busy connection never does."""

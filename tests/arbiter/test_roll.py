@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from greenuni.arbiter.events import ConfigRefused, ReloadConfig, ReopenLogs, Settle, Spawn
 from greenuni.arbiter.messages import Changed, Retiring
 from greenuni.arbiter.table import Stage
@@ -26,6 +28,15 @@ def test_a_configuration_that_is_refused_changes_nothing() -> None:
     world.feed(ConfigRefused("The configuration cannot be used: typo"))
     assert "typo" in world.text
     assert world.spawned == world.sent == []
+
+
+@pytest.mark.parametrize("reason", ["A typo.", "A typo", "A typo: did you mean 'a type'?"])
+def test_the_reason_keeps_its_own_full_stop(reason: str) -> None:
+    world = World(1)
+    world.signal(signal.SIGHUP)
+    world.feed(ConfigRefused(reason))
+    end = "" if reason[-1] in ".?" else "."
+    assert f"{reason}{end} The old configuration" in world.text
 
 
 def test_a_roll_replaces_one_worker_at_a_time_each_after_its_successor_is_ready() -> None:

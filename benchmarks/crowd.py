@@ -79,20 +79,24 @@ class Crowd:
             self._poll.register(client, select.EPOLLIN)
 
     def echo(self, payload: bytes, seconds: float) -> int:
-        """Everybody sends, waits for the answer, and sends again; how many answers came."""
+        """Everybody sends, waits for the answer, and sends again; how many answers came, the last too."""
         frame, size = client_frame(payload), server_frame_size(payload)
         missing = dict.fromkeys(self.sockets, size)
         answers = 0
         for client in self.sockets.values():
             client.send(frame)
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        while missing:
+            is_over = time.monotonic() >= deadline
             for fd, _ in self._ready():
                 missing[fd] -= len(self.sockets[fd].recv(65536))
                 if missing[fd] == 0:
                     answers += 1
-                    missing[fd] = size
-                    self.sockets[fd].send(frame)
+                    if is_over:
+                        del missing[fd]
+                    else:
+                        missing[fd] = size
+                        self.sockets[fd].send(frame)
         return answers
 
     def broadcast(self, payload: bytes, times: int) -> int:

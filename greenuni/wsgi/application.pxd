@@ -1,20 +1,10 @@
 cimport cython
 
-from greenuni.clock cimport Clock
 from greenuni.http.request cimport Request
 from greenuni.http.responder cimport Responder
 from greenuni.wsgi.control cimport RequestControl, new_control
+from greenuni.wsgi.gateway cimport Gateway
 from greenuni.wsgi.output cimport Output
-
-cdef class Gateway:
-    cdef readonly object app
-    cdef readonly object log
-    cdef readonly bint sendfile
-    cdef public bint closes
-    cdef public bint is_leaving
-    cdef readonly bint keeps_streams
-    cdef readonly bint is_timed
-    cdef public Clock clock
 
 @cython.final
 cdef class Call:

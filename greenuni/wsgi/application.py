@@ -8,7 +8,6 @@ returned, and reads ``outcome``.
 from __future__ import annotations
 
 import enum
-import logging
 import os
 import re
 from collections.abc import Callable, Iterable
@@ -18,7 +17,6 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 from greenuni import failure
-from greenuni.clock import Clock
 from greenuni.errors import LocalProtocolError
 from greenuni.eventstream import COMMENT, completed, is_event_stream, takes_comments
 from greenuni.http import ResponderState, error_content
@@ -27,6 +25,7 @@ from greenuni.http.responder import Responder
 from greenuni.wsgi.control import new_control
 from greenuni.wsgi.environ import Environ
 from greenuni.wsgi.events import EventStream
+from greenuni.wsgi.gateway import Gateway
 from greenuni.wsgi.output import ClientDisconnected, Output
 from greenuni.wsgi.sendfile import FileWrapper, maybe_span
 
@@ -58,42 +57,6 @@ class Outcome(enum.Enum):
 # Bound once: before Python 3.12, finding a member through its class is a call.
 UNFINISHED, COMPLETE, ABORTED, DISCONNECTED, TIMED_OUT = Outcome
 PENDING = ResponderState.PENDING
-
-
-class Gateway:
-    """What all calls of a worker share."""
-
-    __slots__ = (
-        "app",
-        "clock",
-        "closes",
-        "is_leaving",
-        "is_timed",
-        "keeps_streams",
-        "log",
-        "sendfile",
-    )
-
-    def __init__(
-        self,
-        app: Callable[..., Any],
-        log: logging.Logger,
-        sendfile: bool,
-        closes: bool,
-        is_timed: bool = False,
-        keeps_streams: bool = False,
-    ) -> None:
-        self.app = app
-        self.log = log
-        self.sendfile = sendfile
-        self.closes = closes  # responses say Connection: close; true from the start of a drain
-        self.keeps_streams = keeps_streams  # streams of events get comments and fields
-        self.is_leaving = False  # the worker is about to end
-        self.is_timed = is_timed  # somebody wants to know how long calls take
-        self.clock = Clock()
-
-    def __repr__(self) -> str:
-        return f"<Gateway to {self.app!r}{' closing' * self.closes}>"
 
 
 class Call:

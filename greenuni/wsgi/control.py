@@ -6,15 +6,9 @@ It is ``environ["greenuni.request"]``. docs/long-requests.md is for users.
 from __future__ import annotations
 
 from time import monotonic
-from typing import Protocol
 
 from greenuni.poller import has_hung_up
-
-
-class Leaving(Protocol):
-    """What knows whether the worker is about to end: an `application.Gateway`."""
-
-    is_leaving: bool
+from greenuni.wsgi.gateway import Gateway
 
 
 class RequestControl:
@@ -22,16 +16,15 @@ class RequestControl:
 
     __slots__ = ("_fd", "_gateway", "extended_until", "is_unwanted")
 
-    def __init__(self, fd: int, gateway: Leaving) -> None:
+    def __init__(self, fd: int, gateway: Gateway) -> None:
         self._open(fd, gateway)
 
-    def _open(self, fd: int, gateway: Leaving) -> None:
+    def _open(self, fd: int, gateway: Gateway) -> None:
         self._fd = fd  # -1 when the request is over: the number may be another's then
         self._gateway = gateway
         self.extended_until = 0.0  # monotonic seconds; what the application has asked for
-        self.is_unwanted = (
-            False  # nobody waits for what is still to be sent, as far as we have noticed
-        )
+        # Nobody waits for what is still to be sent, as far as we have noticed.
+        self.is_unwanted = False
 
     def __repr__(self) -> str:
         gone = " disconnected" * self.is_unwanted
@@ -59,7 +52,7 @@ class RequestControl:
         self.is_unwanted = True
 
 
-def new_control(fd: int, gateway: Leaving) -> RequestControl:
+def new_control(fd: int, gateway: Gateway) -> RequestControl:
     """``RequestControl(...)``, which in compiled code is a call by Python's convention."""
     control = RequestControl.__new__(RequestControl)
     control._open(fd, gateway)

@@ -36,7 +36,8 @@ from greenuni.deadlines import Progress
 from greenuni.http.refusal import error_response
 from greenuni.shell import Seat
 from greenuni.transfer import send
-from greenuni.wsgi.application import TIMED_OUT, Call, Gateway
+from greenuni.wsgi.application import TIMED_OUT, Call
+from greenuni.wsgi.gateway import Gateway
 from greenuni.wsgi.runner import describe
 
 TOO_LATE = "The application did not answer in time."
@@ -69,9 +70,8 @@ class Overseer:
         self._stream_drain = config.drain_delay + (config.stream_drain or inf)
         self._left_at = inf  # monotonic seconds; when the worker was seen to leave
         self._streams: dict[Call, Progress] = {}
-        self._kill_at = (
-            inf  # monotonic seconds; if the call of the only thread has not returned then
-        )
+        # Monotonic seconds; if the call of the only thread has not returned then.
+        self._kill_at = inf
         self._has_retired = False
         self._answering = threading.Lock()
         self.disconnects = 0  # clients that have gone before they were answered

@@ -17,11 +17,12 @@ from greenuni.observe.errorstream import ErrorStream
 from greenuni.poller import READ
 from greenuni.shell import Seat, WorkerState, beat_interval
 from greenuni.wsgi.acceptor import Acceptor
-from greenuni.wsgi.application import Gateway, QuickStop
+from greenuni.wsgi.application import QuickStop
 from greenuni.wsgi.arrivals import AT_ONCE, Arrivals, Places
 from greenuni.wsgi.connection import Connection
 from greenuni.wsgi.departures import Departures
 from greenuni.wsgi.environ import EnvironFactory, SocketName
+from greenuni.wsgi.gateway import Gateway
 from greenuni.wsgi.job import Job
 from greenuni.wsgi.loop import Loop
 from greenuni.wsgi.overseer import Overseer

@@ -1,5 +1,5 @@
 from greenuni.http.connection cimport Connection as Wire
-from greenuni.wsgi.application cimport Gateway
+from greenuni.wsgi.gateway cimport Gateway
 from greenuni.wsgi.loop cimport Loop
 from greenuni.wsgi.runner cimport Runner
 

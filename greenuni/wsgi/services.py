@@ -13,7 +13,8 @@ from greenuni.http.connection import Connection as Wire
 from greenuni.http.engine import choose_engine
 from greenuni.http.request import Request
 from greenuni.observe import AccessLog, Exchange
-from greenuni.wsgi.application import TIMED_OUT, Call, Gateway
+from greenuni.wsgi.application import TIMED_OUT, Call
+from greenuni.wsgi.gateway import Gateway
 from greenuni.wsgi.loop import Loop
 from greenuni.wsgi.output import OutputDisk, OutputLimits
 from greenuni.wsgi.reader import RequestReader

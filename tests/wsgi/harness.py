@@ -23,7 +23,8 @@ from greenuni.http import Connection, Limits, Responder
 from greenuni.shell import Interface, Pools, Seat
 from greenuni.testing import fake_seat
 from greenuni.wsgi import Server
-from greenuni.wsgi.application import Call, Gateway
+from greenuni.wsgi.application import Call
+from greenuni.wsgi.gateway import Gateway
 from greenuni.wsgi.output import Output, OutputDisk, OutputLimits
 from tests.support.server import wait_until
 

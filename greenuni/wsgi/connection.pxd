@@ -24,8 +24,7 @@ cdef class Connection(Job):
     cdef Wire _wire
     cdef object _reader
     cdef double _started
-    cdef long long _body_seen
-    cdef long long _lingered
+    cdef object _lingering
     cdef public int hops
     cdef readonly int state
     cdef readonly double deadline

@@ -25,6 +25,7 @@ from greenuni.wsgi.application import COMPLETE, DISCONNECTED, TIMED_OUT, Call, n
 from greenuni.wsgi.body import SpoolError
 from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.job import Job
+from greenuni.wsgi.lingering import LINGER_SECONDS, Lingering
 from greenuni.wsgi.link import Link
 from greenuni.wsgi.output import Output, SourceTruncated
 from greenuni.wsgi.reader import (
@@ -37,10 +38,6 @@ from greenuni.wsgi.reader import (
 )
 from greenuni.wsgi.services import Services
 from greenuni.wsgi.states import FOLLOWING, State
-
-LINGER_SECONDS = 2.0
-LINGER_LIMIT = 256 * 1024  # bytes thrown away while lingering
-
 
 # What a connection has is the plain number: what is compiled compares it in C.
 _IDLE, _HEAD, _BODY, _QUEUED, _RUNNING, _FLUSHING, _LINGERING, _LEAVING, _CLOSED = map(int, State)
@@ -55,9 +52,8 @@ class Connection(Job):
     """
 
     __slots__ = (
-        "_body_seen",
         "_environs",
-        "_lingered",
+        "_lingering",
         "_link",
         "_output",
         "_peer",
@@ -86,8 +82,7 @@ class Connection(Job):
         self._wire: Wire | None = None  # thousands idle without one
         self._reader: RequestReader | None = None  # of a request that did not come whole
         self._started = 0.0  # when the request began, by time.monotonic(), for the access log
-        self._body_seen = 0  # bytes of the body that its deadline takes into account
-        self._lingered = 0  # bytes thrown away
+        self._lingering: Lingering | None = None  # once it is
         self.call: Call | None = None
         self.hops = 0  # pools that have sent the request in hand on
         self.state = _IDLE
@@ -248,9 +243,8 @@ class Connection(Job):
                 self._wait_for_body(reader)
                 self._watch_input()
             elif self._services.routes and len(self.unread) > UNREAD_LIMIT // 2:
-                self.refuse(
-                    HEAD_TOO_LARGE.status, HEAD_TOO_LARGE.detail
-                )  # with a read more it cannot travel
+                # With a read more it cannot travel.
+                self.refuse(HEAD_TOO_LARGE.status, HEAD_TOO_LARGE.detail)
             else:
                 if self.state == _IDLE:
                     self._wait_for_head()
@@ -271,10 +265,7 @@ class Connection(Job):
         if self.state != _BODY:
             self._enter(_BODY)
             self.deadline = now + deadlines.body
-            self._body_seen = 0
-        size = reader.body_size
-        self.deadline = deadlines.after_body_bytes(self.deadline, size - self._body_seen, now)
-        self._body_seen = size
+        self.deadline = deadlines.after_body_bytes(self.deadline, reader.new_bytes(), now)
         if interim := reader.maybe_continue():
             self._output.write([interim])
 
@@ -410,23 +401,15 @@ class Connection(Job):
     # Ending
 
     def _linger(self) -> None:
-        """Close in two steps, for unread bytes at a close reset the connection and with it what
-        the client has not read yet (RFC 9112 9.6).
-        """
-        self._link.end()
+        """Close our side; the client may still be reading."""
+        self._lingering = Lingering(self._link)
         self._enter(_LINGERING)
         self.deadline = self._services.loop.now + LINGER_SECONDS
-        self._link.watch(READ)
 
     def _discard(self) -> None:
-        data = maybe_receive(self._link.fd)
-        if data is None:
-            return
-        self._lingered += len(data)
-        if not data:
+        assert self._lingering is not None
+        if self._lingering.discard():
             self.close()
-        elif self._lingered > LINGER_LIMIT:
-            self._link.watch(0)  # the deadline closes it; the client can read until then
 
     def _reset(self) -> None:
         """Close so that the client gets an error instead of an end."""

@@ -48,7 +48,16 @@ class RequestReader:
     ``request`` is there once its head is, ``input`` is the body once that is whole.
     """
 
-    __slots__ = ("_body", "_directory", "_memory_limit", "_pauses", "input", "request", "wire")
+    __slots__ = (
+        "_body",
+        "_directory",
+        "_memory_limit",
+        "_pauses",
+        "_told",
+        "input",
+        "request",
+        "wire",
+    )
 
     def __init__(
         self, wire: Connection, memory_limit: int, directory: str | None, pauses: bool = False
@@ -60,6 +69,7 @@ class RequestReader:
         self._directory = directory
         self._pauses = pauses
         self._body: RequestBody | None = None
+        self._told = 0  # bytes of the body that ``new_bytes`` has told of
         self.input: IO[bytes] | None = None
 
     def __repr__(self) -> str:
@@ -69,6 +79,11 @@ class RequestReader:
     def body_size(self) -> int:
         """Bytes of the body so far."""
         return self._body.size if self._body is not None else 0
+
+    def new_bytes(self) -> int:
+        """How many bytes of the body have come since this was asked last."""
+        told, self._told = self._told, self.body_size
+        return self._told - told
 
     def read(self) -> Progress:
         """Read on with what the wire has received. Raises RemoteProtocolError and SpoolError."""

@@ -1,4 +1,4 @@
-from greenuni.wsgi.connection cimport Connection
+from greenuni.wsgi.admission cimport Admission
 from greenuni.wsgi.loop cimport Loop
 from greenuni.wsgi.runner cimport Runner
 from greenuni.wsgi.services cimport Services
@@ -16,14 +16,5 @@ cdef class Server:
     cdef readonly Services _services
     cdef readonly object _overseer
     cdef readonly object _departures
-    cdef object _places
-    cdef readonly list _acceptors
-    cdef readonly object _arrivals
-    cdef list _doors
+    cdef readonly Admission _admission
     cdef readonly object _relief
-    cdef Py_ssize_t _room
-    cdef Py_ssize_t _callers
-    cdef bint _waits_inside
-    cdef bint _is_crowded
-    cdef bint _is_queues_turn
-    cdef _admit_one(self, Connection connection)

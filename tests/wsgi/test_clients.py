@@ -291,7 +291,7 @@ with serving(hello) as shell:
         pass
     for sock in spare[:2]:
         sock.connect(shell.address)
-    wait_until(lambda: any(a.is_exhausted for a in shell.server._acceptors), "no descriptor left")
+    wait_until(lambda: any(door.is_exhausted for door in shell.server._admission.doors), "no descriptor left")
     wait_until(lambda: shell.seat.slot.beats >= 4, "some pauses")
     for file in held:
         file.close()

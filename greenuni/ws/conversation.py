@@ -8,6 +8,7 @@ Frames are wsproto's. Its `FrameProtocol` is the seam: whatever has these method
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, AnyStr, Generic
@@ -23,6 +24,8 @@ _TEXT, _BINARY, _PING, _PONG = Opcode.TEXT, Opcode.BINARY, Opcode.PING, Opcode.P
 # Pieces of a message that are joined at a time. A list of single characters would take eight times
 # the room of their message.
 _PIECES = 1024
+
+_TOO_LARGE = "The message is too large."
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,16 @@ Event = str | bytes | Ping | Pong | Close
 class Pieces(Generic[AnyStr]):
     """A message that comes in pieces."""
 
-    __slots__ = ("_empty", "_joined", "_loose")
+    __slots__ = ("_empty", "_joined", "_loose", "octets")
 
     def __init__(self, empty: AnyStr) -> None:
         self._empty: AnyStr = empty
         self._joined: list[AnyStr] = []
         self._loose: list[AnyStr] = []
+        self.octets = 0  # as they came, text in UTF-8
 
     def add(self, piece: AnyStr) -> None:
+        self.octets += octet_count(piece)
         if piece:
             self._loose.append(piece)
             if len(self._loose) == _PIECES:
@@ -75,12 +80,17 @@ class Pieces(Generic[AnyStr]):
 
 
 class Conversation:
-    """See the module. ``extension`` limits and perhaps compresses what is said."""
+    """See the module. A message of the client's has ``limit`` bytes at most, or ends it with 1009.
 
-    __slots__ = ("_frames", "_pieces")
+    They are counted as they come, and when they are inflated, so no more than that is ever kept;
+    0 is no limit. An extension compresses what is said.
+    """
 
-    def __init__(self, extension: Extension) -> None:
-        self._frames = FrameProtocol(False, [extension])
+    __slots__ = ("_frames", "_limit", "_pieces")
+
+    def __init__(self, limit: int, extension: Extension | None = None) -> None:
+        self._frames = FrameProtocol(False, [extension] if extension else [])
+        self._limit = limit or sys.maxsize
         self._pieces: Pieces[Any] | None = None  # of a message that has not come whole
 
     def __repr__(self) -> str:
@@ -101,9 +111,8 @@ class Conversation:
             for frame in self._frames.received_frames():
                 opcode = frame.opcode
                 if opcode is _TEXT or opcode is _BINARY:
-                    if frame.message_finished and self._pieces is None:
-                        yield _data(frame)
-                    elif (message := self._assemble(frame)) is not None:
+                    message = self._assemble(frame)
+                    if message is not None:
                         yield message
                 elif opcode is _PING:
                     yield Ping(_octets(frame))
@@ -114,14 +123,22 @@ class Conversation:
                     yield Close(int(frame.payload[0]), frame.payload[1])
         except ParseFailed as error:
             is_size = error.code is CloseReason.MESSAGE_TOO_BIG
-            yield Fault(int(error.code), "The message is too large." if is_size else str(error))
+            yield Fault(int(error.code), _TOO_LARGE if is_size else str(error))
 
     def _assemble(self, frame: Frame) -> str | bytes | None:
-        """The message, once it is whole."""
+        """The message, once it is whole. Raises ParseFailed when it is too large."""
+        data = frame.payload
+        assert not isinstance(data, tuple), "only close frames have codes"
         pieces = self._pieces
         if pieces is None:
+            if frame.message_finished:
+                if octet_count(data) > self._limit:
+                    raise ParseFailed(_TOO_LARGE, CloseReason.MESSAGE_TOO_BIG)
+                return data
             pieces = self._pieces = Pieces("") if frame.opcode is _TEXT else Pieces(b"")
-        pieces.add(_data(frame))
+        pieces.add(data)
+        if pieces.octets > self._limit:
+            raise ParseFailed(_TOO_LARGE, CloseReason.MESSAGE_TOO_BIG)
         if not frame.message_finished:
             return None
         self._pieces = None
@@ -147,10 +164,9 @@ class Conversation:
         return bytes(self._frames.close(code, reason or None))
 
 
-def _data(frame: Frame) -> str | bytes:
-    payload = frame.payload
-    assert not isinstance(payload, tuple), "only close frames have codes"
-    return payload
+def octet_count(data: str | bytes) -> int:
+    """The size of a message, or a part of one, in bytes."""
+    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
 
 
 def _octets(frame: Frame) -> bytes:

@@ -9,13 +9,15 @@ A compressor of zlib's own defaults takes 256 KiB, an inflater 44 KiB. With wind
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wsproto.frame_protocol import CloseReason, Opcode, RsvBits
+from wsproto.extensions import Extension
+from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
-from greenuni.ws.limit import Decoder, SizeLimit
+Decoder = FrameDecoder | FrameProtocol
 
 NAME = b"permessage-deflate"
 
@@ -114,36 +116,47 @@ def _is_given(values: dict[bytes, bytes | None], name: bytes) -> bool:
     return False
 
 
-class Deflate(SizeLimit):
-    """The extension at work. What a message may have is counted as it is inflated."""
+class Deflate(Extension):
+    """The extension at work. No message is inflated beyond ``limit`` bytes; 0 is no limit.
+
+    wsproto reads a head again when it has come in pieces, so a head changes nothing here that it would
+    change twice.
+    """
+
+    name = NAME.decode()
 
     def __init__(self, limit: int, parameters: Parameters) -> None:
-        super().__init__(limit)
         self._parameters = parameters
+        self._limit = limit or sys.maxsize - 1
+        self._left = self._limit  # bytes that the message may still be inflated to
+        self._is_control = False  # the frame that is being read
         self._is_compressed = False  # the message that is being read
         self._is_compressing = False  # the message that is being sent
         # Made with the first message that needs one, so that idle connections have none.
         self._inflater: zlib._Decompress | None = None
         self._compressor: zlib._Compress | None = None
 
+    def enabled(self) -> bool:
+        return True
+
+    def offer(self) -> bool:
+        return False  # servers do not
+
     def frame_inbound_header(
         self, proto: Decoder, opcode: Opcode, rsv: RsvBits, payload_length: int
     ) -> CloseReason | RsvBits:
         if rsv.rsv1 and (opcode.iscontrol() or opcode is Opcode.CONTINUATION):
             return CloseReason.PROTOCOL_ERROR
-        if not opcode.iscontrol() and opcode is not Opcode.CONTINUATION:
+        self._is_control = opcode.iscontrol()
+        if not self._is_control and opcode is not Opcode.CONTINUATION:
             self._is_compressed = rsv.rsv1
-        announced = 0 if self._is_compressed else payload_length
-        verdict = super().frame_inbound_header(proto, opcode, rsv, announced)
-        return verdict if isinstance(verdict, CloseReason) else _COMPRESSED
+            self._left = self._limit
+        return _COMPRESSED
 
     def frame_inbound_payload_data(self, proto: Decoder, data: bytes) -> bytes | CloseReason:
         if self._is_compressed and not self._is_control:
-            inflated = self._inflate(data)
-            if isinstance(inflated, CloseReason):
-                return inflated
-            data = inflated
-        return super().frame_inbound_payload_data(proto, data)
+            return self._inflate(data)
+        return data
 
     def frame_inbound_complete(self, proto: Decoder, fin: bool) -> bytes | CloseReason | None:
         if not fin or self._is_control or not self._is_compressed:
@@ -168,6 +181,7 @@ class Deflate(SizeLimit):
             # A message may have a final block, after which a new stream begins (RFC 7692 7.2.3.4).
             data = inflater.unused_data
             self._inflater = None if inflater.eof else inflater
+        self._left -= len(inflated)
         return inflated
 
     def _new_inflater(self) -> zlib._Decompress:

@@ -27,7 +27,7 @@ class Life(enum.Enum):
 class Keepalive:
     """``interval`` seconds between pings, 0 for none; ``timeout`` seconds for a pong, 0 for ever."""
 
-    __slots__ = ("_interval", "_is_waiting", "_looked_at", "_rate", "_seconds", "_timeout")
+    __slots__ = ("_interval", "_looked_at", "_rate", "_seconds", "_timeout", "is_waiting")
 
     def __init__(self, interval: float, timeout: float, rate: float, now: float) -> None:
         """``rate`` is the bytes that buy one second more; ``now`` monotonic seconds."""
@@ -35,23 +35,22 @@ class Keepalive:
         self._timeout = timeout
         self._rate = rate
         self._looked_at = now
-        self._is_waiting = False  # for a pong
+        self.is_waiting = False  # for a pong
         self._seconds = 0.0  # since the last ping, or the last pong
 
     def __repr__(self) -> str:
-        state = "waiting" if self._is_waiting else "content"
+        state = "waiting" if self.is_waiting else "content"
         return f"<Keepalive {state} for {self._seconds:.1f} s>"
 
     def pong(self) -> None:
         """A pong has come, asked for or not."""
-        if self._is_waiting:
-            self._is_waiting = False
+        if self.is_waiting:
+            self.is_waiting = False
             self._seconds = 0.0
 
     def received(self, count: int) -> None:
-        """Bytes have come."""
-        if self._is_waiting:
-            self._seconds = max(self._seconds - count / self._rate, 0.0)
+        """Bytes have come while a pong is waited for."""
+        self._seconds = max(self._seconds - count / self._rate, 0.0)
 
     def check(self, now: float, is_listening: bool) -> Life:
         """Once a tick. ``is_listening`` says that a pong could have been asked for and read."""
@@ -60,10 +59,10 @@ class Keepalive:
         if not self._interval or not is_listening or elapsed > HELD_UP:
             return Life.NOTHING
         self._seconds += elapsed
-        if not self._is_waiting:
+        if not self.is_waiting:
             if self._seconds < self._interval:
                 return Life.NOTHING
-            self._is_waiting = True
+            self.is_waiting = True
             self._seconds = 0.0
             return Life.PING
         return Life.LOST if self._timeout and self._seconds >= self._timeout else Life.NOTHING

@@ -7,7 +7,6 @@ import struct
 import pytest
 
 from greenuni.ws import Close, Conversation, Fault, Ping, Pong
-from greenuni.ws.limit import SizeLimit
 
 from ..asgi.websocket.support import (
     BINARY,
@@ -24,7 +23,7 @@ LIMIT = 1000
 
 
 def conversation(limit: int = LIMIT) -> Conversation:
-    return Conversation(SizeLimit(limit))
+    return Conversation(limit)
 
 
 def read(raw: bytes, size: int, limit: int = LIMIT) -> list[object]:
@@ -95,9 +94,10 @@ def odd_close(payload: bytes) -> bytes:
         (frame(TEXT, b"\xe2\x98"), 1007),
         (frame(TEXT, b"a\xc0\xaf", fin=False), 1007),  # refused before the message is whole
         (frame(TEXT, b"\xed\xa0\x80"), 1007),
-        (frame(BINARY, announced=LIMIT + 1), 1009),  # refused before it comes
-        (frame(BINARY, announced=1 << 62), 1009),
-        (frame(TEXT, b"a", fin=False) + frame(CONTINUATION, announced=LIMIT), 1009),
+        (frame(BINARY, bytes(LIMIT + 1)), 1009),
+        (frame(BINARY, bytes(LIMIT + 1), announced=1 << 62), 1009),  # refused before all of it came
+        (frame(TEXT, "é".encode() * (LIMIT // 2) + b"a"), 1009),
+        (frame(TEXT, b"a", fin=False) + frame(CONTINUATION, bytes(LIMIT)), 1009),
     ],
 )
 def test_what_is_refused(raw: bytes, code: int, size: int) -> None:

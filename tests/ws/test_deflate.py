@@ -69,7 +69,7 @@ def test_an_offer_that_is_declined(offer: bytes) -> None:
 
 
 def conversation(limit: int = LIMIT, **agreed: object) -> Conversation:
-    return Conversation(Deflate(limit, Parameters(**agreed)))  # type: ignore[arg-type]
+    return Conversation(limit, Deflate(limit, Parameters(**agreed)))  # type: ignore[arg-type]
 
 
 class Compressor:

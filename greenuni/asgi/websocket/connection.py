@@ -138,7 +138,8 @@ class WebSocket(TransportUser):
         if self.phase is OPEN or self.phase is CLOSING:
             assert self._conversation is not None
             assert self._keepalive is not None
-            self._keepalive.received(len(data))
+            if self._keepalive.is_waiting:
+                self._keepalive.received(len(data))
             self._conversation.receive_data(data)
             self._advance()
         elif self.phase is DECIDING:

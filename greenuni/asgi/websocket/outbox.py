@@ -21,7 +21,6 @@ from greenuni.errors import LocalProtocolError
 from greenuni.http.framing import SERVER_LINE, date_line
 from greenuni.ws import CloseCode, Conversation, Handshake, accept_head, is_sendable, negotiate
 from greenuni.ws.deflate import Deflate
-from greenuni.ws.limit import SizeLimit
 
 # What a message is at most that leaves in one frame. Between the frames of a larger one the client's
 # pace is kept, and pings and pongs have their turn.
@@ -67,12 +66,25 @@ class Outbox:
     async def send(self, message: Message) -> None:
         """ASGI's ``send``. Raises `UnexpectedMessage`, `Disconnected`, or LocalProtocolError."""
         kind = message["type"]
-        socket = self._socket
-        if kind not in EXPECTED.get(socket.phase, ()):
+        phase = self._socket.phase
+        if kind == "websocket.send" and phase is OPEN:
+            data = _data_of(message)
+            if self._turn is not None or self._socket.write_paused or len(data) > FRAGMENT:
+                await self._send_when_possible(data)
+            else:
+                self._send_part(data, True)
+            self._credit -= MESSAGE_COST + len(data)
+            if self._credit < 0:
+                self._credit = CREDIT
+                await self._service.runtime.checkpoint()
+        elif kind in EXPECTED.get(phase, ()):
+            await self._decide(kind, message)
+        else:
             raise self._unexpected(kind)
-        if kind == "websocket.send":
-            await self._send_data(_data_of(message))
-        elif kind == "websocket.accept":
+
+    async def _decide(self, kind: str, message: Message) -> None:
+        socket = self._socket
+        if kind == "websocket.accept":
             self._accept(message)
         elif kind == "websocket.close":
             self._close(message)
@@ -104,14 +116,14 @@ class Outbox:
         config = service.seat.config
         parameters = negotiate(handshake.extensions) if config.ws_per_message_deflate else None
         limit = config.ws_max_size
-        extension = SizeLimit(limit) if parameters is None else Deflate(limit, parameters)
+        extension = None if parameters is None else Deflate(limit, parameters)
         head = accept_head(handshake, subprotocol, parameters.render() if parameters else b"")
         date = b"" if fields.has_date else date_line(service.clock.date())
         server = b"" if fields.has_server else SERVER_LINE
         if socket.record is not None:
             socket.record.status, socket.record.headers = 101, headers
         socket.accept(
-            b"".join((head, fields.lines, date, server, b"\r\n")), Conversation(extension)
+            b"".join((head, fields.lines, date, server, b"\r\n")), Conversation(limit, extension)
         )
 
     def _close(self, message: Message) -> None:
@@ -140,20 +152,15 @@ class Outbox:
                 socket.inbox.close(CloseCode.ABNORMAL, "")
                 socket.linger()
 
-    async def _send_data(self, data: str | bytes) -> None:
+    async def _send_when_possible(self, data: str | bytes) -> None:
         """Send one message, when those before it have left."""
         while self._turn is not None:
             await self._turn.wait()
         if len(data) > FRAGMENT:
             await self._send_in_parts(data)
-            return
-        if self._socket.write_paused:
+        else:
             await self._wait_writable()
-        self._send_part(data, is_last=True)
-        self._credit -= MESSAGE_COST + len(data)
-        if self._credit < 0:
-            self._credit = CREDIT
-            await self._service.runtime.checkpoint()
+            self._send_part(data, True)
 
     async def _send_in_parts(self, data: str | bytes) -> None:
         turn = self._turn = self._service.runtime.new_waiting()
@@ -161,7 +168,7 @@ class Outbox:
         try:
             for start, end in _parts(len(data)):
                 await self._wait_writable()
-                self._send_part(data[start:end], is_last=end == len(data))
+                self._send_part(data[start:end], end == len(data))
             is_whole = True
         finally:
             self._turn = None
@@ -169,7 +176,7 @@ class Outbox:
             if not is_whole:
                 self._socket.close(CloseCode.INTERNAL_ERROR, "A message was not completed.")
 
-    def _send_part(self, data: str | bytes, *, is_last: bool) -> None:
+    def _send_part(self, data: str | bytes, is_last: bool) -> None:
         socket = self._socket
         if socket.phase is not OPEN:
             raise self._unexpected("websocket.send")
@@ -193,6 +200,8 @@ def _data_of(message: Message) -> str | bytes:
             )
         return text
     octets = message.get("bytes")
+    if type(octets) is bytes:
+        return octets
     if not isinstance(octets, (bytes, bytearray, memoryview)):
         raise UnexpectedMessage("'websocket.send' needs a 'text' or 'bytes'")
     return bytes(octets)

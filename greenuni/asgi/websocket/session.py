@@ -98,7 +98,7 @@ class Session:
 
     async def _run(self, scope: Scope) -> None:
         try:
-            await self._service.app(scope, self.receive, self.send)
+            await self._service.app(scope, self.receive, self._outbox.send)
         except GeneratorExit:
             raise
         except BaseException as error:
@@ -146,7 +146,3 @@ class Session:
         while (message := inbox.next()) is None:
             await inbox.waiting().wait()
         return message
-
-    async def send(self, message: Message) -> None:
-        """ASGI's ``send``; see `Outbox`."""
-        await self._outbox.send(message)

@@ -177,7 +177,7 @@ def test_hup_with_a_mistake_in_a_pool_changes_nothing(running: Site) -> None:
     running.configure(POOLS.replace("threads", "treads"))
     running.server.signal(signal.SIGHUP)
     running.server.wait_for_log(
-        r"pools.site.treads in greenuni.toml is not a setting: did you mean 'threads'\?\. The old conf"
+        r"pools.site.treads in greenuni.toml is not a setting: did you mean 'threads'\? The old conf"
     )
     assert running.server.workers() == before
     assert running.ask("site")["version"] == "v1"

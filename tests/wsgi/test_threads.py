@@ -29,13 +29,14 @@ StartResponse = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def _nothing_stays() -> Iterator[None]:
+    before = pool_threads()  # others' threads, which may wait for more work
     with no_descriptor_leaks():
         yield
-    wait_until(lambda: not pool_threads(), "the threads end")
+    wait_until(lambda: pool_threads() <= before, "the threads end")
 
 
-def pool_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("greenuni-")]
+def pool_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("greenuni-")}
 
 
 def nothing() -> None:

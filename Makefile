@@ -5,7 +5,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-TEST   := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# Three for two cores: much of what the system tests do is to wait.
+TEST   := $(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 SOURCES := setup.py greenuni tests examples benchmarks
 
 .PHONY: help serve build test test-pure acceptance check format docs clean

@@ -18,7 +18,7 @@ COPIED = ("greenuni", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", 
 MODULES = {
     path.relative_to(ROOT).with_suffix("").as_posix() for path in sources_in(ROOT / "greenuni")
 }
-TOO_SLOW = 240  # seconds; a compilation may share its processor with other tests
+TOO_SLOW = 400  # seconds; a compilation may share its processor with other tests
 
 needs_compiler = pytest.mark.skipif(
     shutil.which(os.environ.get("CC", "cc")) is None, reason="there is no C compiler"
@@ -104,7 +104,8 @@ def test_without_a_compiler_it_installs_and_says_so(checkout: Path, tmp_path: Pa
 @needs_compiler
 @pytest.mark.timeout(TOO_SLOW)
 def test_with_a_compiler_every_module_is_compiled(checkout: Path, tmp_path: Path) -> None:
-    done = build_wheel(checkout, tmp_path)
+    # How fast the result is plays no part here, and this compiles in a quarter of the time.
+    done = build_wheel(checkout, tmp_path, CFLAGS="-O0 -g0")
     assert done.returncode == 0, done.stdout + done.stderr
     names = contents(tmp_path)
     assert compiled_in(names) == MODULES

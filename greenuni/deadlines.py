@@ -15,6 +15,14 @@ from greenuni.config import Config
 HEAD_LATE = "The request head did not come in time."
 BODY_LATE = "The request body did not come in time."
 
+# What a client is told when we are late: with 504 when the application was, with 503 when it had no time.
+TOO_LATE = "The application did not answer in time."
+TOO_BUSY = "The server is too busy."
+
+# A client that is still sending when we close would be reset, and lose the response that we have
+# just written. So we close our side only, and give it this many seconds to read and go.
+LINGER_SECONDS = 2.0
+
 
 class Progress:
     """How far a stream of chunks has come, and since when it has not come further."""

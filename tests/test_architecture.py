@@ -34,6 +34,7 @@ SHELL = {
     "routing",
     "shell",
     "siblings",
+    "sockets",
     "threadsignals",
     "transfer",
 }
@@ -47,6 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "pulse": set(),
     "readiness": {"poller"},
     "siblings": set(),
+    "sockets": set(),
     "threadsignals": set(),
     "transfer": set(),
     "config": {"build", "disconnects", "errors", "modules", "routing"},

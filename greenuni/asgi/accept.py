@@ -25,10 +25,10 @@ from greenuni.asgi.transport import Pollable, RawSocket, Sockets, SocketTranspor
 from greenuni.http import TrustedProxies
 from greenuni.poller import LISTEN
 from greenuni.siblings import Siblings
+from greenuni.sockets import EXHAUSTED
 from greenuni.transfer import accept
 
 # The process or the machine has run out of something.
-_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 # There was nothing to accept (a sibling was faster), or it was gone before we looked (accept(2)).
 _GONE = frozenset(
@@ -250,7 +250,7 @@ class Acceptor:
             self._has_complained = True
             advice = (
                 "; raise the limit (ulimit -n) or lower worker-connections"
-                if error.errno in _EXHAUSTED
+                if error.errno in EXHAUSTED
                 else ""
             )
             self._service.seat.log.error(

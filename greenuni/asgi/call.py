@@ -28,6 +28,7 @@ from greenuni.asgi.interfaces import Cancellable, Message, Waiting
 from greenuni.asgi.reply import STAGE_NAMES, Reply, Stage
 from greenuni.asgi.scope import Peer, build_scope
 from greenuni.asgi.service import Service
+from greenuni.deadlines import TOO_LATE
 from greenuni.http import error_content
 from greenuni.http.connection import Connection as Wire
 from greenuni.http.request import Request
@@ -41,7 +42,6 @@ MESSAGE_COST = 4096
 CLIENT_CLOSED_REQUEST = 499
 
 SHUTTING_DOWN = "The server is shutting down."
-TOO_LATE = "The application did not answer in time."
 
 
 class Client(enum.IntEnum):

@@ -34,7 +34,7 @@ from greenuni.asgi.cycle import Cycle
 from greenuni.asgi.interfaces import Transport, Waiting
 from greenuni.asgi.scope import Peer
 from greenuni.asgi.service import DRAIN_IDLE, Service
-from greenuni.deadlines import BODY_LATE, HEAD_LATE
+from greenuni.deadlines import BODY_LATE, HEAD_LATE, LINGER_SECONDS, TOO_BUSY
 from greenuni.errors import RemoteProtocolError
 from greenuni.handoff import UNREAD_LIMIT
 from greenuni.http import (
@@ -53,14 +53,8 @@ _NEVER = inf
 # Bytes of pipelined requests that may wait behind the one being answered.
 PIPELINE_LIMIT = 65536
 
-TOO_BUSY = "The server is too busy."
-
 # Application calls of one connection that may outlive their response (background tasks) at a time.
 OVERLAP_LIMIT = 16
-
-# A client that is still sending when we close would be reset, and lose the response that we have
-# just written. So we close our side only, and give it this many seconds to read and go.
-LINGER_SECONDS = 2.0
 
 
 class Phase(enum.IntEnum):

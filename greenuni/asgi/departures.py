@@ -19,10 +19,10 @@ from time import monotonic
 
 from greenuni.asgi.channel import TransportUser
 from greenuni.asgi.clocks import SendClock
-from greenuni.asgi.connection import LINGER_SECONDS
 from greenuni.asgi.interfaces import Transport
 from greenuni.asgi.service import Service
 from greenuni.asgi.transport import Pollable, Sockets
+from greenuni.deadlines import LINGER_SECONDS
 from greenuni.handoff import Outbox, send
 from greenuni.http.refusal import error_response
 from greenuni.http.request import Request

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import logging
 import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
 
 from greenuni.asgi.channel import TransportUser
 from greenuni.poller import READ, WRITE, new_poller
+from greenuni.sockets import reset_on_close
 from greenuni.transfer import maybe_receive, send
 
 # Sockets served in one turn, at most. Then the tasks of the loop have theirs, so that the first of many
@@ -44,7 +44,6 @@ _PARTS = 64  # pieces of the backlog given to the kernel at a time; it takes 102
 
 _READ, _WRITE = READ, WRITE  # plain numbers, which compiled code compares without a call
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 # How far a transport has come on its way to the end. Later stages are greater.
 _OPEN = 0
@@ -362,7 +361,7 @@ class SocketTransport(Pollable):
     def abort(self) -> None:
         if self._stage < _CLOSED:
             try:
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                reset_on_close(self._socket)
             except OSError:
                 # macOS: the client was faster.
                 pass

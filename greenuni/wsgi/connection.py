@@ -11,7 +11,7 @@ from io import BytesIO
 from time import monotonic
 from typing import IO
 
-from greenuni.deadlines import BODY_LATE, HEAD_LATE
+from greenuni.deadlines import BODY_LATE, HEAD_LATE, LINGER_SECONDS
 from greenuni.errors import RemoteProtocolError
 from greenuni.handoff import UNREAD_LIMIT
 from greenuni.http import DONE, IDLE
@@ -25,7 +25,7 @@ from greenuni.wsgi.application import COMPLETE, DISCONNECTED, TIMED_OUT, Call, n
 from greenuni.wsgi.body import SpoolError
 from greenuni.wsgi.environ import EnvironFactory, SocketName
 from greenuni.wsgi.job import Job
-from greenuni.wsgi.lingering import LINGER_SECONDS, Lingering
+from greenuni.wsgi.lingering import Lingering
 from greenuni.wsgi.link import Link
 from greenuni.wsgi.output import Output, SourceTruncated
 from greenuni.wsgi.reader import (

@@ -7,15 +7,14 @@ is full or busy does not listen at all.
 
 from __future__ import annotations
 
-import errno
 import logging
 import socket
 
 from greenuni.poller import LISTEN
+from greenuni.sockets import EXHAUSTED
 from greenuni.wsgi.loop import Handler, Loop
 
 # The process or the system has no descriptor or no memory for one more connection.
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE_SECONDS = 1.0
 LOG_SECONDS = 60.0
 
@@ -83,7 +82,7 @@ class Door(Handler):
         now = self._loop.now
         if now >= self._silent_until:
             self._silent_until = now + LOG_SECONDS
-            advice = "; raise the limit of open files" if error.errno in _EXHAUSTED else ""
+            advice = "; raise the limit of open files" if error.errno in EXHAUSTED else ""
             self._log.error("%s: %s%s", self._complaint, error.strerror or error, advice)
         self._paused_until = now + PAUSE_SECONDS
         self.listen(False)

@@ -8,7 +8,6 @@ from greenuni.poller import READ
 from greenuni.transfer import maybe_receive
 from greenuni.wsgi.link import Link
 
-LINGER_SECONDS = 2.0
 LINGER_LIMIT = 256 * 1024  # bytes thrown away
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 
 from greenuni.poller import Poller
+from greenuni.sockets import reset_on_close
 from greenuni.transfer import close
 
 PEEK_BYTES = 64 * 1024
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 
 class Link:
@@ -55,7 +54,7 @@ class Link:
     def reset_on_close(self) -> None:
         """Let the client get an error instead of an end."""
         with self._socket() as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            reset_on_close(sock)
 
     def peek(self) -> bytes:
         """What has come, and stays there to be read; nothing also when the connection has failed."""

@@ -24,7 +24,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import struct
 import sys
 import threading
 import traceback
@@ -32,23 +31,21 @@ from collections.abc import Callable
 from math import inf
 from time import monotonic
 
-from greenuni.deadlines import Progress
+from greenuni.deadlines import TOO_BUSY, TOO_LATE, Progress
 from greenuni.http.refusal import error_response
 from greenuni.shell import Seat
+from greenuni.sockets import reset_on_close
 from greenuni.transfer import send
 from greenuni.wsgi.application import TIMED_OUT, Call
 from greenuni.wsgi.gateway import Gateway
 from greenuni.wsgi.runner import describe
 
-TOO_LATE = "The application did not answer in time."
-TOO_BUSY = "The server is too busy."
 KILLED_STATUS = 1
 
 # Seconds: the client of a shorter call is not looked after. One that has closed only its sending half is
 # then answered as ever, unless it has to wait.
 GLANCE_AFTER = 1.0
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, 0 seconds
 
 Calls = Callable[[], list[tuple[Call, float]]]
 
@@ -154,7 +151,7 @@ class Overseer:
                 send(fd, error_response(status, detail, date, wants_body=has_content))
             elif request.http_version == b"1.0":
                 # An orderly end is how a response without a length ends. It is reset when it is closed.
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                reset_on_close(client)
                 return
             client.shutdown(socket.SHUT_RDWR)
 

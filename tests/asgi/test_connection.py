@@ -15,7 +15,6 @@ from greenuni.asgi.accept import Acceptor
 from greenuni.asgi.aio import EAGER_LIMIT, AsyncioRuntime
 from greenuni.asgi.clocks import ReadClock, SendClock
 from greenuni.asgi.connection import (
-    LINGER_SECONDS,
     OVERLAP_LIMIT,
     PIPELINE_LIMIT,
     Connection,
@@ -26,7 +25,7 @@ from greenuni.asgi.scope import Peer
 from greenuni.asgi.sendfile import FileToSend
 from greenuni.asgi.service import Service
 from greenuni.asgi.transport import Sockets
-from greenuni.deadlines import Deadlines
+from greenuni.deadlines import LINGER_SECONDS, Deadlines
 from greenuni.http import DISCARD_LIMIT
 from greenuni.shell import Interface
 from greenuni.testing import MemoryTransport, fake_seat

@@ -31,14 +31,12 @@ from greenuni.asgi.interfaces import Transport, Waiting
 from greenuni.asgi.service import Service
 from greenuni.asgi.websocket.inbox import Inbox
 from greenuni.asgi.websocket.record import Record
+from greenuni.deadlines import LINGER_SECONDS
 from greenuni.http import Connection as Wire
 from greenuni.http import Request
 from greenuni.ws import Close, CloseCode, Conversation, Fault, Keepalive, Life, Ping, Pong
 
-# How long the client's close frame may take after ours, and how long a client that has been told to
-# go may take to do so.
-CLOSE_SECONDS = 5.0
-LINGER_SECONDS = 2.0
+CLOSE_SECONDS = 5.0  # how long the client's close frame may take after ours
 
 # How long the application may take for the messages that came before the end.
 LAST_MESSAGES_SECONDS = 1.0

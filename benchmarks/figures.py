@@ -10,8 +10,10 @@ from results import Results
 from sections import Record
 
 # Measures other than a workload's name, which stands for CPU microseconds per request.
+# The median of the p99 of each tenth of a second; see openload.c.
 P99_OWN = "p99 at half of the own saturation, us"
 P99_COMMON = "p99 at the common rate, us"
+P99_WHOLE = "p99 at half of the own saturation of all of the time, us"
 IDLE = "PSS of an idle server, MiB"
 CONNECTION = "PSS of an idle connection, KiB"
 UNEVEN = "connections that a worker was off its share, at worst"
@@ -70,7 +72,11 @@ class Figures:
         self._add(record["workload"], record, record["cpu_seconds"] / record["requests"] * 1e6)
 
     def _read_latency(self, record: Record) -> None:
-        self._add(P99_OWN if record["kind"] == "own" else P99_COMMON, record, record["p99"])
+        if record["kind"] == "own":
+            self._add(P99_OWN, record, record["typical_p99"])
+            self._add(P99_WHOLE, record, record["p99"])
+        else:
+            self._add(P99_COMMON, record, record["typical_p99"])
 
     def _read_memory(self, record: Record) -> None:
         if record["kind"] == "idle":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import results
 from drawings import draw, image
-from figures import CONNECTION, IDLE, P99_COMMON, P99_OWN, UNEVEN, Figure, Figures
+from figures import CONNECTION, IDLE, P99_COMMON, P99_OWN, P99_WHOLE, UNEVEN, Figure, Figures
 from results import Results, Section
 from sections import Record
 from servers import BY_NAME, SERVERS, Server
@@ -194,7 +194,7 @@ def _grid(corner: str, rows: Sequence[Server], cell: Callable[[str, Server], str
 
 def _latency(section: Section, figures: Figures) -> list[str]:
     heading = ["server", "saturation, 1/s", "p50 at half of it", "p99 at half of it"]
-    rows = [[*heading, "p99 at the common rate"]]
+    rows = [[*heading, "p99 at the common rate", "p99 at half, stalls included"]]
     rows += [
         _latency_row(server, own, figures)
         for server in SERVERS
@@ -206,7 +206,9 @@ def _latency(section: Section, figures: Figures) -> list[str]:
     return [
         "## Latency, microseconds",
         "hello, asked at times that do not depend on the answers, over 64 connections: at half of each"
-        f" server's own saturation, and at one rate for all, {rate} requests a second."
+        f" server's own saturation, and at one rate for all, {rate} requests a second. A p99 is that of"
+        " a tenth of a second, the median of them; the last column is over all of the time, with what the"
+        " machine stood still."
         + (f" {_disturbance(shares)}" if shares else ""),
         *([image("latency")] if shares else []),
         table(rows),
@@ -226,6 +228,7 @@ def _latency_row(server: Server, own: Sequence[Record], figures: Figures) -> lis
         f"{statistics.median(record['p50'] for record in own):.0f}",
         _whole(figures.get(P99_OWN, server.name)),
         _whole(figures.get(P99_COMMON, server.name)),
+        _whole(figures.get(P99_WHOLE, server.name)),
     ]
 
 

@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from commands import BenchError, apt_install, output, say
 
@@ -26,18 +27,18 @@ BJOERN = "bjoern==3.2.2"
 GUNICORN_PARSER = "gunicorn_h1c==0.6.9"
 INSTALLED_FROM = ("setup.py", "pyproject.toml", "README.md", "greenuni")
 
-# How the interpreter was built decides a third of what Python code costs.
-DESCRIBE_PYTHON = """
-import platform, sysconfig
-arguments = sysconfig.get_config_var("CONFIG_ARGS") or ""
-words = [
-    "profile-guided" if "--enable-optimizations" in arguments else "not profile-guided",
-    "link-time optimisation" if "--with-lto" in arguments else "no link-time optimisation",
-    "shared libpython" if sysconfig.get_config_var("Py_ENABLE_SHARED") else "static",
-]
-print(platform.python_implementation(), platform.python_version(), platform.python_compiler(), end="")
-print(" (" + ", ".join(words) + ")")
+# How the interpreter was built decides a third of what Python code costs. Distributions optimise without
+# telling configure, and link python3 statically where sysconfig speaks of a shared library.
+ASK_PYTHON = """
+import json, platform, sysconfig
+print(json.dumps({
+    "name": f"{platform.python_implementation()} {platform.python_version()}",
+    "compiler": platform.python_compiler(),
+    "configured": sysconfig.get_config_var("CONFIG_ARGS") or "",
+    "is_shared": "/libpython" in open("/proc/self/maps").read(),
+}))
 """
+OPTIMISATIONS = ("--enable-optimizations", "--with-lto")  # profile-guided and at link time
 # With the directories to import from as arguments.
 COUNT_COMPILED = """
 import importlib.machinery, pathlib, sys
@@ -96,12 +97,22 @@ def build(directory: Path, interpreter: str, *, with_bjoern: bool, checkout: boo
         skipped["bjoern"] = _install_bjoern(python)
     return Bench(
         bin=home / "bin",
-        python=output([interpreter, "-c", DESCRIBE_PYTHON]),
+        python=describe_python(json.loads(output([interpreter, "-c", ASK_PYTHON]))),
         compiled_modules=int(output([str(python), "-I", "-c", COUNT_COMPILED, *places])),
         versions=_versions(python),
         skipped={name: reason for name, reason in skipped.items() if reason},
         checkout="".join(places),
     )
+
+
+def describe_python(facts: Mapping[str, Any]) -> str:
+    """What ``ASK_PYTHON`` has printed, in words, and no more than it knows."""
+    words = [
+        f"{'with' if option in facts['configured'] else 'without'} {option}"
+        for option in OPTIMISATIONS
+    ]
+    words.append("shared libpython" if facts["is_shared"] else "libpython linked in")
+    return f"{facts['name']} {facts['compiler']} (configured {', '.join(words)})"
 
 
 def _fingerprint(interpreter: str) -> str:

@@ -244,6 +244,35 @@ def test_a_session_is_told_by_its_connections_and_its_memory(accepting: Acceptin
     assert processes.session_pss_kib(accepting.pid) > 1000
 
 
+@pytest.mark.parametrize(
+    ("configured", "is_shared", "words"),
+    [
+        (
+            "'--enable-shared' '--prefix=/usr'",
+            False,
+            "configured without --enable-optimizations, without --with-lto, libpython linked in",
+        ),
+        (
+            "'--enable-optimizations' '--with-lto'",
+            True,
+            "configured with --enable-optimizations, with --with-lto, shared libpython",
+        ),
+    ],
+)
+def test_no_more_is_said_of_python_than_is_known(
+    configured: str, is_shared: bool, words: str
+) -> None:
+    facts = {"name": "CPython 3.11.2", "compiler": "GCC 12.2.0"}
+    facts |= {"configured": configured, "is_shared": is_shared}
+    assert module("environment").describe_python(facts) == f"CPython 3.11.2 GCC 12.2.0 ({words})"
+
+
+def test_python_says_how_it_is_linked() -> None:
+    asked = module("commands").output([sys.executable, "-c", module("environment").ASK_PYTHON])
+    libraries = Path("/proc/self/maps").read_text()
+    assert json.loads(asked)["is_shared"] == ("/libpython" in libraries)
+
+
 def test_a_refreshed_source_keeps_only_what_is_current(tmp_path: Path) -> None:
     refresh = module("environment").refresh
     files = {Path("greenuni/a.py"): b"1", Path("greenuni/a.pxd"): b"", Path("greenuni/b.py"): b"2"}

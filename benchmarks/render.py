@@ -208,8 +208,7 @@ def _latency(section: Section, figures: Figures) -> list[str]:
         "hello, asked at times that do not depend on the answers, over 64 connections: at half of each"
         f" server's own saturation, and at one rate for all, {rate} requests a second. A p99 is that of"
         " a tenth of a second, the median of them; the last column is over all of the time, with what the"
-        " machine stood still."
-        + (f" {_disturbance(shares)}" if shares else ""),
+        " machine stood still." + (f" {_disturbance(shares)}" if shares else ""),
         *([image("latency")] if shares else []),
         table(rows),
     ]

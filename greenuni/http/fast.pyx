@@ -396,6 +396,7 @@ cdef Octets join_chunks(Octets position, Octets end, uint8_t* content, long long
 
 
 @cython.final
+@cython.no_gc
 cdef class ScannedFields(Fields):
     """The fields of one head: where they are. What Python needs of them is made when it asks."""
 
@@ -426,6 +427,7 @@ cdef class ScannedFields(Fields):
     cpdef add_variables(self, dict environ, names):
         cdef int index
         cdef const Span* span
+        cdef str variable
         for index in range(self.count):
             span = self.span(index)
             if span.known != UNKNOWN:
@@ -435,7 +437,7 @@ cdef class ScannedFields(Fields):
             if variable:
                 self.add_variable(environ, variable, span)
 
-    cdef inline add_variable(self, dict environ, variable, const Span* span):
+    cdef inline add_variable(self, dict environ, str variable, const Span* span):
         cdef Py_ssize_t size = PyDict_Size(environ)
         cdef char* source = PyBytes_AS_STRING(self.source) + span.value
         text = PyUnicode_DecodeLatin1(source, span.end - span.value, NULL)
@@ -499,6 +501,14 @@ cdef Request read_plain_head(bytes data, Limits limits):
     return None if request.method == b"CONNECT" else request
 
 
+cdef find_counted_body(Request request, bytes data):
+    """As ``Request.find_body``, in C."""
+    cdef long long length = request.content_length
+    if PyBytes_GET_SIZE(data) - request.size >= length:
+        request.body = slice_of(data, request.size, request.size + length)
+        request.size += length
+
+
 cdef bint find_chunked_body(Request request, bytes data, Limits limits) except -1:
     """Set the body if all of its chunks are there and plain."""
     cdef Octets start = <Octets>PyBytes_AS_STRING(data)
@@ -520,7 +530,7 @@ cpdef Request read_plain(bytes data, Limits limits):
     if request is None:
         return None
     if not request.chunked:
-        request.find_body(data)
+        find_counted_body(request, data)
         return request
     return request if find_chunked_body(request, data, limits) else None
 

@@ -1,3 +1,8 @@
+cimport cython
+
+
+@cython.no_gc
+@cython.freelist(8)
 cdef class ResponseFields:
     cdef readonly bytes lines
     cdef readonly object content_length

@@ -1,3 +1,9 @@
+cimport cython
+
+# Without the collector: from here on there are octets and numbers only, which lead back to nothing.
+
+
+@cython.no_gc
 cdef class Fields:
     cdef list _pairs
 
@@ -5,6 +11,8 @@ cdef class Fields:
     cpdef add_variables(self, dict environ, names)
 
 
+@cython.no_gc
+@cython.freelist(8)
 cdef class Request:
     cdef readonly bytes method
     cdef readonly bytes target

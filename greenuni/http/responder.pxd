@@ -10,6 +10,11 @@ cdef dict _length_lines
 cdef list _last_own
 
 
+# What of a chunk is copied behind its head; see there.
+cdef Py_ssize_t SMALL
+
+
+@cython.freelist(8)
 cdef class Responder:
     cdef Connection _connection
     cdef Request _request
@@ -50,6 +55,7 @@ cdef class Responder:
     cdef _announced_length(self, length)
     cdef _choose_framing(self, bint is_whole, declared)
     cdef _finish(self)
+    @cython.locals(wanted="long long")
     cdef _count(self, long long count, bint is_last)
     cdef _break(self, str problem)
     cdef _require_started(self)

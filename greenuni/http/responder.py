@@ -278,9 +278,10 @@ class Responder:
         declared = self._fields.content_length if self._fields else None
         if declared is None or not self.wants_body:
             return
-        if self._seen > declared:
+        wanted: int = declared
+        if self._seen > wanted:
             self._break("more")
-        if is_last and self._seen < declared:
+        if is_last and self._seen < wanted:
             self._break("less")
 
     def _break(self, problem: str) -> None:

@@ -7,6 +7,7 @@ from greenuni.wsgi.gateway cimport Gateway
 from greenuni.wsgi.output cimport Output
 
 @cython.final
+@cython.freelist(8)
 cdef class Call:
     cdef Gateway _gateway
     cdef readonly Request request

@@ -208,9 +208,9 @@ class Call:
         code, reason = _parse_status(status) if known is None else known
         gateway = self._gateway
         responder.start(code, headers, reason, gateway.clock.date(), gateway.closes, False, True)
-        return self.write
+        return self  # a bound method would have to be made for each request, and hardly any writes
 
-    def write(self, data: bytes) -> None:
+    def __call__(self, data: bytes) -> None:
         """PEP 3333, "The write() Callable"."""
         if data:
             self._send(data, True)

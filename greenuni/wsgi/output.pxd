@@ -13,12 +13,14 @@ cdef class Output:
     cdef readonly bint pending
     cdef readonly long long taken
     cpdef begin(self)
+    @cython.locals(sent=Py_ssize_t, data=bytes)
     cpdef write(self, list parts)
     cpdef write_file(self, int fd, long long offset, long long count)
     cpdef flush(self)
     cpdef close(self)
     cdef _close_region(self)
     cdef _write_gathered(self, list parts)
+    @cython.locals(sent=Py_ssize_t)
     cdef Py_ssize_t _send(self, data) except -1
     cdef Py_ssize_t _send_region(self, FileRegion region) except -1
     cdef _keep(self, rest)

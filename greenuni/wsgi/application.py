@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 from greenuni import failure
 from greenuni.errors import LocalProtocolError
-from greenuni.eventstream import COMMENT, completed, is_event_stream, takes_comments
+from greenuni.eventstream import completed, is_event_stream, takes_comments
 from greenuni.http import ResponderState, error_content
 from greenuni.http.request import Request
 from greenuni.http.responder import Responder
@@ -256,12 +256,16 @@ class Call:
                     break
         if responder.state is PENDING:
             raise LocalProtocolError(_NOT_STARTED)
-        if self.events is not None:
-            self._end_events()
-        elif parts := responder.end():
+        if self.events is None:
+            self._end()
+        else:
+            self.events.end(self._end)
+
+    def _end(self) -> None:
+        if parts := self.responder.end():
             self._write(parts)
 
-    # Streams of events that get comments, from another thread: `EventStream.lock` is for whoever writes
+    # Streams of events that get comments, from another thread
 
     def _begin_events(self) -> None:
         responder = self.responder
@@ -275,32 +279,17 @@ class Call:
             self._begin_events()
         if self.events is None:
             self._send(chunk, True)
-            return
-        with self.events.lock:
-            self.events.note(chunk)
-            self._send(chunk, True)
-
-    def _end_events(self) -> None:
-        assert self.events is not None
-        with self.events.lock:
-            self.events.is_over = True
-            if parts := self.responder.end():
-                self._write(parts)
+        else:
+            self.events.send(chunk, self)
 
     def comment(self) -> bool:
         """Put a comment into a stream of events, in any thread; False where there is no place for one."""
-        events = self.events
-        if events is None or self.output.pending or not events.lock.acquire(blocking=False):
+        if self.events is None or self.output.pending:
             return False
         try:
-            if events.takes_comment and self.outcome is UNFINISHED:
-                self._send(COMMENT, True)
-                return True
+            return self.events.comment(self)
         except ClientDisconnected:
-            pass  # the application learns of it when it sends the next event
-        finally:
-            events.lock.release()
-        return False
+            return False  # the application learns of it when it sends the next event
 
     def _send(self, chunk: bytes, more: bool) -> None:
         if self.responder.state is PENDING:
@@ -354,8 +343,7 @@ class Call:
         name = failure.title(request.method, request.raw_path)
         failure.log_exception(gateway.log, name, identifier, error)
         if self.events is not None:
-            with self.events.lock:
-                self.events.is_over = True
+            self.events.end()
         if self.outcome is not UNFINISHED:
             return  # the client is gone, or has it all and close() failed
         responder = self.responder

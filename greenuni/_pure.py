@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os.path
 import sys
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
-from pathlib import Path
 
-PACKAGE = str(Path(__file__).parent)
+PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 
 def source_finder(directory: str) -> FileFinder:

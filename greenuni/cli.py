@@ -10,7 +10,6 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from greenuni.config import (
@@ -118,7 +117,7 @@ class Command:
         """Load the configuration and each application, and say what would run."""
         config = self.load_config()
         show_notes(config)
-        check_outputs(config, Path(self._directory))
+        check_outputs(config, self._directory)
         if not config.pools:
             app = load_here(config)
             print(f"configuration:\n{render_given(config)}")

@@ -7,7 +7,7 @@ whether it has passed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from greenuni.config import Config
 
@@ -47,8 +47,7 @@ class Progress:
         self._sent, self.quiet_since = sent, now
 
 
-@dataclass(frozen=True)
-class Deadlines:
+class Deadlines(NamedTuple):
     """How long a client may keep us waiting, in seconds; infinite when switched off."""
 
     head: float = 20.0

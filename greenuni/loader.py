@@ -14,22 +14,16 @@ named and no application is a `NoApplicationError`, and an interface that was gi
 
 from __future__ import annotations
 
-import ast
-import functools
 import importlib
-import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import CodeType, ModuleType
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from types import FunctionType, ModuleType
+from typing import Any, NamedTuple
 
 from greenuni.errors import (
     AppLoadError,
     BootError,
-    ConfigError,
     NoApplicationError,
     has_user_frames,
     user_traceback,
@@ -38,7 +32,10 @@ from greenuni.shell import Application, Interface
 
 APPLICATION_NAMES = ("application", "app")
 FACTORY_NAMES = ("create_app", "make_app")
-ARGUMENT_COUNTS = {Interface.WSGI: 2, Interface.ASGI3: 3, Interface.ASGI2: 1}
+# Flags of a code object, as in inspect.
+CO_VARARGS = 0x04
+CO_VARKEYWORDS = 0x08
+CO_COROUTINE = 0x80
 
 
 def prepare_imports(chdir: str | None, app_dir: str | None, pythonpath: str | None) -> None:
@@ -76,19 +73,34 @@ def load(target: str, *, interface: str = "auto", factory: bool = False) -> Appl
         # What a factory returned is a fault in the code, what was named is one in the setting.
         is_made = parsed.is_call or factory
         raise (AppLoadError if is_made else NoApplicationError)(_not_callable(found, parsed))
+    if interface in ("auto", Interface.WSGI.value) and _is_plain_wsgi(found):
+        return Application(found, Interface.WSGI, target, "function")
+    from greenuni.interfaces import check_given, describe, detected  # see _is_plain_wsgi
+
     if interface == "auto":
-        how = _detected(found, parsed)
+        how = detected(found, target)
     else:
         how = Interface(interface)
-        _check_given(how, found, parsed)
+        check_given(how, found, target)
     return Application(found, how, target, describe(found))
+
+
+def _is_plain_wsgi(found: object) -> bool:
+    """Whether it is what PEP 3333 begins with: a function of two parameters, and nothing else about it.
+
+    `interfaces` judges all others. It imports inspect, which is a megabyte that it may not need.
+    """
+    if not isinstance(found, FunctionType) or vars(found):  # a decorator or a mark left something
+        return False
+    code = found.__code__
+    is_of_two = code.co_argcount == 2 and code.co_kwonlyargcount == 0 and not found.__defaults__
+    return is_of_two and not code.co_flags & (CO_VARARGS | CO_VARKEYWORDS | CO_COROUTINE)
 
 
 # --- the target ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """What the user wrote, taken apart."""
 
     text: str
@@ -96,7 +108,7 @@ class Target:
     attribute: tuple[str, ...] = ()
     is_call: bool = False
     arguments: tuple[Any, ...] = ()
-    keywords: Mapping[str, Any] = field(default_factory=dict)
+    keywords: Mapping[str, Any] = {}
 
 
 def parse_target(text: str) -> Target:
@@ -111,43 +123,24 @@ def parse_target(text: str) -> Target:
         raise AppLoadError(f"{text!r} is not a target: write module:attribute, such as main:app")
     if not colon:
         return Target(text, module)
+    names = tuple(name.strip() for name in expression.split("."))
+    if all(name.isidentifier() for name in names):
+        return Target(text, module, names)
+    from greenuni.factorycall import parse_factory_call  # and ast, a quarter of a megabyte
+
     try:
-        node = ast.parse(expression, mode="eval").body
-        if isinstance(node, ast.Call):
-            arguments, keywords = _literals(node)
-            return Target(text, module, tuple(_path(node.func)), True, arguments, keywords)
-        return Target(text, module, tuple(_path(node)))
+        call = parse_factory_call(expression)
     except (SyntaxError, ValueError):
         raise AppLoadError(
             f"{expression!r} in {text!r} is neither a name nor a call with literal arguments"
         ) from None
+    return Target(text, module, call.names, True, call.arguments, call.keywords)
 
 
 def _without_path(module: str) -> str:
     """``./src/app.py`` as a module, ``src.app``; what is none of a path stays as it is."""
     name = module.removeprefix("./").rstrip("/")
     return name.removesuffix(".py").replace("/", ".").replace("\\", ".")
-
-
-def _path(node: ast.expr) -> Iterator[str]:
-    """The names of ``a.b.c``. Raises ``ValueError`` for anything else."""
-    if isinstance(node, ast.Attribute):
-        yield from _path(node.value)
-        yield node.attr
-    elif isinstance(node, ast.Name):
-        yield node.id
-    else:
-        raise ValueError("not a dotted name")
-
-
-def _literals(call: ast.Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of a call, none of them evaluated. Raises ``ValueError`` for ``**`` and names."""
-    keywords: dict[str, Any] = {}
-    for keyword in call.keywords:
-        if keyword.arg is None:
-            raise ValueError("** is not a literal")
-        keywords[keyword.arg] = ast.literal_eval(keyword.value)
-    return tuple(ast.literal_eval(argument) for argument in call.args), keywords
 
 
 # --- import and lookup --------------------------------------------------------------------------
@@ -183,21 +176,20 @@ def _not_found(target: Target, error: ModuleNotFoundError) -> str:
     package, dot, last = missing.rpartition(".")
     if dot:
         return _not_in_package(target, package, last)
-    here = Path.cwd()
+    here = os.getcwd()
     below = _directory_with(here, missing)
     if below:
         return f"there is no module {missing!r} here but one in {below!r}: add --app-dir {below}"
     guess = _nearest(missing, _importable([here]))
     hint = f"did you mean {guess!r}?" if guess else "--app-dir or --chdir say where it is"
-    return f"there is no module {missing!r} in {str(here)!r} or on the import path: {hint}"
+    return f"there is no module {missing!r} in {here!r} or on the import path: {hint}"
 
 
 def _not_in_package(target: Target, package: str, last: str) -> str:
     parent = sys.modules.get(package)
     if hasattr(parent, last) and not target.attribute:
         return f"there is no module {target.module!r}: write {package}:{last}"
-    directories = [Path(directory) for directory in getattr(parent, "__path__", ())]
-    guess = _nearest(last, _importable(directories))
+    guess = _nearest(last, _importable(getattr(parent, "__path__", ())))
     hint = f": did you mean '{package}.{guess}'?" if guess else ""
     return f"there is no module {last!r} in {package!r}{hint}"
 
@@ -209,20 +201,23 @@ def _nearest(word: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
-def _importable(directories: Iterable[Path]) -> Iterator[str]:
+def _importable(directories: Iterable[str]) -> Iterator[str]:
     """Names of the modules and packages right in the directories."""
-    for entry in (entry for directory in directories for entry in directory.iterdir()):
-        if entry.suffix == ".py":
-            yield entry.stem
-        elif (entry / "__init__.py").is_file():
-            yield entry.name
+    for directory in directories:
+        for name in os.listdir(directory):
+            module, suffix = os.path.splitext(name)
+            if suffix == ".py":
+                yield module
+            elif os.path.isfile(os.path.join(directory, name, "__init__.py")):
+                yield name
 
 
-def _directory_with(directory: Path, module: str) -> str | None:
+def _directory_with(directory: str, module: str) -> str | None:
     """The subdirectory of ``directory`` that holds the module, if one does."""
-    for entry in sorted(directory.iterdir()):
-        if (entry / f"{module}.py").is_file() or (entry / module / "__init__.py").is_file():
-            return entry.name
+    for name in sorted(os.listdir(directory)):
+        for file in (f"{module}.py", os.path.join(module, "__init__.py")):
+            if os.path.isfile(os.path.join(directory, name, file)):
+                return name
     return None
 
 
@@ -261,22 +256,32 @@ def _default(module: ModuleType, names: Iterable[str]) -> Any:
 
 def _candidate_hint(module: ModuleType) -> str:
     """Which object of a module could be meant."""
+    import inspect
+
+    from greenuni.interfaces import detect_instance  # see _is_plain_wsgi
+
     name = module.__name__
     for factory in FACTORY_NAMES:
         if callable(getattr(module, factory, None)):
             return f"write {name}:{factory}()"
     for candidate, value in vars(module).items():
         is_instance = not isinstance(value, type) and not inspect.isroutine(value)
-        if not candidate.startswith("_") and is_instance and _detect_instance(value):
+        if not candidate.startswith("_") and is_instance and detect_instance(value):
             return f"did you mean {name}:{candidate}?"
     return f"name the application, {name}:NAME"
 
 
 def _call_factory(factory: Any, target: Target) -> Any:
     """What the factory returns, once its arguments are known to fit."""
+    import inspect
+
+    from greenuni.interfaces import described  # see _is_plain_wsgi
+
     name = repr(".".join(target.attribute)) if target.attribute else "the factory"
     if not callable(factory):
-        raise AppLoadError(f"{name} in {target.text!r} cannot be called: it is {_a(factory)}")
+        raise AppLoadError(
+            f"{name} in {target.text!r} cannot be called: it is {described(factory)}"
+        )
     if inspect.iscoroutinefunction(factory):
         raise AppLoadError(
             f"{name} in {target.text!r} is an async function: a factory is a plain one"
@@ -305,167 +310,11 @@ def _call_factory(factory: Any, target: Target) -> Any:
 
 
 def _not_callable(found: object, target: Target) -> str:
+    import inspect
+
+    from greenuni.interfaces import described  # see _is_plain_wsgi
+
     if inspect.iscoroutine(found):
         found.close()
         return f"{target.text!r} is a coroutine: a factory is a plain function"
-    return f"{target.text!r} is not an application: {_a(found)} cannot be called"
-
-
-# --- the interface ------------------------------------------------------------------------------
-
-
-def _detected(app: Callable[..., Any], target: Target) -> Interface:
-    """The interface that ``app`` shows. Raises `AppLoadError` when it shows none."""
-    found = detect(app)
-    if found is not None:
-        return found
-    if _accepts(app, 0) and not _accepts(app, 3):
-        raise AppLoadError(
-            f"{target.text!r} is {_a(app)} that takes no arguments: if it returns the "
-            "application, add --factory"
-        )
-    raise AppLoadError(
-        f"{target.text!r} is {_a(app)} that looks like neither WSGI nor ASGI: "
-        "say which with --interface wsgi, asgi or asgi2"
-    )
-
-
-def _check_given(given: Interface, app: Callable[..., Any], target: Target) -> None:
-    """Raise `ConfigError` if ``app`` shows another interface and cannot be called as ``given``.
-
-    Where its signature allows both, as ``*args`` does, the user knows better.
-    """
-    found = detect(app)
-    if found is None or found is given or _could_be(given, app):
-        return
-    raise ConfigError(
-        f"--interface {given.value} does not fit {target.text!r}, which is {_a(app)} and is called "
-        f"as --interface {found.value}: leave --interface out, it is found by itself"
-    )
-
-
-def _could_be(interface: Interface, app: Any) -> bool:
-    """Whether a server of ``interface`` could call ``app``, as far as its own signature tells."""
-    is_function = inspect.isclass(app) or inspect.isroutine(app)
-    call = app if is_function or isinstance(app, functools.partial) else app.__call__
-    if interface is not Interface.ASGI3 and _is_coroutine_function(call):
-        return False  # WSGI would iterate the coroutine, ASGI 2 would call it
-    return _accepts(call, ARGUMENT_COUNTS[interface], follow_wrapped=False)
-
-
-def detect(app: Callable[..., Any]) -> Interface | None:
-    """How ``app`` is called, or None if that cannot be told from the outside."""
-    return _detect_class(app) if inspect.isclass(app) else _detect_instance(app)
-
-
-def _detect_class(app: type[Any]) -> Interface | None:
-    """A class is an application when constructing it is the call.
-
-    WSGI iterates the instance (PEP 3333), ASGI 3 awaits it, ASGI 2 calls it with ``receive, send``.
-    """
-    if hasattr(app, "__await__"):
-        return Interface.ASGI3 if _accepts(app, 3) else None
-    if hasattr(app, "__iter__"):
-        return Interface.WSGI if _accepts(app, 2) else None
-    instance_call = getattr(app, "__call__", None)  # noqa: B004  # the function, not a yes or no
-    if _accepts(app, 1) and inspect.isfunction(instance_call) and _accepts(instance_call, 3):
-        return Interface.ASGI2
-    return None
-
-
-def _detect_instance(app: Any) -> Interface | None:
-    """A function, a partial or an object that can be called: what it is called with decides."""
-    if not callable(app):
-        return None
-    is_function = inspect.isroutine(app) or isinstance(app, functools.partial)
-    call = app if is_function else app.__call__
-    parameters = _parameters(call)
-    if parameters is None:  # any number, or unknown
-        return Interface.ASGI3 if _is_coroutine_function(call) else None
-    required, names = parameters
-    if required == 3 or names[:3] == ["scope", "receive", "send"]:
-        return Interface.ASGI3
-    if required == 2 and not _is_coroutine_function(call):
-        return Interface.WSGI
-    if required == 1 and (names[0] == "scope" or _holds_asgi2_instance(call)):
-        return Interface.ASGI2
-    return None
-
-
-def _parameters(call: Callable[..., Any]) -> tuple[int, list[str]] | None:
-    """How many positional parameters must be given, and the names of all; None if that says nothing.
-
-    The parameters of ``call`` itself count. What a decorator wraps is looked at only when the
-    decorator takes anything: one that adapts an interface is not what it wraps.
-    """
-    for follow_wrapped in (False, True):
-        try:
-            signature = inspect.signature(call, follow_wrapped=follow_wrapped)
-        except (TypeError, ValueError):  # a builtin
-            return None
-        kinds = [parameter.kind for parameter in signature.parameters.values()]
-        positional = [
-            parameter
-            for parameter in signature.parameters.values()
-            if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        ]
-        required = sum(parameter.default is parameter.empty for parameter in positional)
-        if inspect.Parameter.VAR_POSITIONAL not in kinds or required >= 2:
-            return required, [parameter.name for parameter in positional]
-    return None
-
-
-def _accepts(call: Callable[..., Any], count: int, *, follow_wrapped: bool = True) -> bool:
-    """Whether ``call`` can be called with ``count`` positional arguments."""
-    try:
-        inspect.signature(call, follow_wrapped=follow_wrapped).bind(*range(count))
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _is_coroutine_function(call: Callable[..., Any]) -> bool:
-    """As asyncio would say, which is not imported for it: its marker counts, too (asgiref sets it)."""
-    return inspect.iscoroutinefunction(call) or getattr(call, "_is_coroutine", None) is not None
-
-
-def _holds_asgi2_instance(call: Callable[..., Any]) -> bool:
-    """Whether a function defines a coroutine function of two parameters, ``receive`` and ``send``."""
-    code = getattr(call, "__code__", None)
-    return any(
-        isinstance(constant, CodeType)
-        and constant.co_flags & inspect.CO_COROUTINE
-        and constant.co_argcount == 2
-        for constant in getattr(code, "co_consts", ())
-    )
-
-
-# --- words for the banner -----------------------------------------------------------------------
-
-
-def describe(found: object) -> str:
-    """What an object is, in few words: "Flask instance", "async function"."""
-    if isinstance(found, functools.partial):
-        return f"partial of {_a(found.func)}"
-    if isinstance(found, ModuleType):
-        return "module"
-    if isinstance(found, type):
-        return f"class {_class_name(found)}"
-    if inspect.isroutine(found):
-        kind = "method" if inspect.ismethod(found) else "function"
-        return f"async {kind}" if _is_coroutine_function(found) else kind
-    return f"{_class_name(type(found))} instance"
-
-
-def _class_name(found: type[Any]) -> str:
-    """The short name if the top package exports it, as Flask's does; else with the module."""
-    top = found.__module__.partition(".")[0]
-    if top == "builtins" or getattr(sys.modules.get(top), found.__name__, None) is found:
-        return found.__name__
-    return f"{found.__module__}.{found.__qualname__}"
-
-
-def _a(found: object) -> str:
-    """The description with its article."""
-    words = describe(found)
-    return f"an {words}" if words[0].lower() in "aeiou" else f"a {words}"
+    return f"{target.text!r} is not an application: {described(found)} cannot be called"

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 NOBODY = -1  # no mount covers the request
@@ -24,8 +23,7 @@ _FORMS = "write it as /prefix=module:attribute or host/prefix=module:attribute"
 _NOT_IN_A_PATH = {"?": "a query", "#": "a fragment", "%": "percent-encoding", "*": "a pattern"}
 
 
-@dataclass(frozen=True)
-class Mount:
+class Mount(NamedTuple):
     """Where an application hangs. ``str()`` of it is what `parse_mount` takes."""
 
     host: str = ""  # lower case, without port; empty is any host

@@ -20,7 +20,6 @@ import enum
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from greenuni.config import Config
@@ -63,8 +62,7 @@ class Interface(str, enum.Enum):
     ASGI2 = "asgi2"
 
 
-@dataclass(frozen=True)
-class Application:
+class Application(NamedTuple):
     """A loaded application: what to call, how, and what to say of it in the banner.
 
     Or several, each where it is mounted; then there is nothing to call until they are hosted, and
@@ -140,7 +138,6 @@ class Slot(Protocol):
         """Requests ended so far by this worker."""
 
 
-@dataclass(frozen=True)
 class Pools:
     """The pools behind a worker's listeners, itself among them, and the ways from one to the other.
 
@@ -151,16 +148,25 @@ class Pools:
     tables, so what arrives may be another's again.
     """
 
-    own: int
-    names: tuple[str, ...]  # "site", by index
-    mounts: tuple[Mount, ...]
-    queues: tuple[socket.socket, ...]  # sending ends, by index
-    arrivals: socket.socket  # receiving end of the own queue
-    down: tuple[Buffer, ...]  # a byte each, which all processes see: not 0 when it is down
-    router: Router = field(init=False)
+    def __init__(
+        self,
+        own: int,
+        names: tuple[str, ...],
+        mounts: tuple[Mount, ...],
+        queues: tuple[socket.socket, ...],
+        arrivals: socket.socket,
+        down: tuple[Buffer, ...],
+    ) -> None:
+        self.own = own
+        self.names = names  # "site", by index
+        self.mounts = mounts
+        self.queues = queues  # sending ends, by index
+        self.arrivals = arrivals  # receiving end of the own queue
+        self.down = down  # a byte each, which all processes see: not 0 when it is down
+        self._router = Router(mounts)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "router", Router(self.mounts))
+    def __repr__(self) -> str:
+        return f"<Pools {' '.join(map(str, self.mounts))}, own {self.own}>"
 
     @property
     def is_shared(self) -> bool:
@@ -169,7 +175,7 @@ class Pools:
 
     def route(self, host: bytes, path: bytes) -> int:
         """The index of the pool that has a request, or `routing.NOBODY`; see `Router.find`."""
-        return self.router.find(host, path)
+        return self._router.find(host, path)
 
     def why_not(self, index: int, hops: int) -> Refusal | None:
         """Why a request that `route` gave this index cannot be sent there after so many ``hops``."""
@@ -204,14 +210,13 @@ class Pools:
             queue.close()
 
 
-@dataclass(frozen=True)
-class LongRequest:
+class LongRequest(NamedTuple):
     """A request that the application has had for long, and where to find its stack."""
 
     title: str  # "GET /path"
     since: float  # when it began, by time.monotonic()
     thread: int = 0  # the thread that runs it, or its loop, by threading.get_ident(); 0 is none yet
-    task: object = field(default=None, hash=False, compare=False)  # of asyncio, if there is one
+    task: object = None  # of asyncio, if there is one
 
 
 def no_long_requests(before: float) -> list[LongRequest]:
@@ -219,26 +224,46 @@ def no_long_requests(before: float) -> list[LongRequest]:
     return []
 
 
-@dataclass
 class Seat:
-    """All that a shell is given. Callables are to be called from one thread at a time."""
+    """All that a shell is given, and what it tells. Callables are to be called from one thread at a time."""
 
-    config: Config
-    app: Application
-    listeners: Sequence[socket.socket]  # non-blocking, listening, shared with siblings
-    log: logging.Logger  # "greenuni.error"
-    access: AccessLog | None  # None when the access log is off
-    slot: Slot
-    pulse: Pulse
-    ready: Callable[[], None]  # tells the arbiter that this worker answers requests
-    retire: Callable[[str], None]  # asks to be replaced, with the reason; TERM follows when due
-    drain_budget: Callable[[], float]  # seconds, at the moment a drain begins
-    reopen_logs: Callable[[], None]
-    in_flight: Callable[[], list[str]] = list  # set by the shell: lines for the stuck-worker dump
-    long_requests: Callable[[float], list[LongRequest]] = (
-        no_long_requests  # set by the shell: those
-    )
-    # that have run since before a monotonic time; asked by another thread
-    siblings: Siblings | None = None  # who accepts from the same listeners, if anybody does
-    pools: Pools | None = None  # None only in tests, and in whatever else runs a shell by itself
-    loop: str = ""  # set by a shell that runs on an event loop, before it is ready: which one
+    def __init__(
+        self,
+        *,
+        config: Config,
+        app: Application,
+        listeners: Sequence[socket.socket],
+        log: logging.Logger,
+        access: AccessLog | None,
+        slot: Slot,
+        pulse: Pulse,
+        ready: Callable[[], None],
+        retire: Callable[[str], None],
+        drain_budget: Callable[[], float],
+        reopen_logs: Callable[[], None],
+        siblings: Siblings | None = None,
+        pools: Pools | None = None,
+    ) -> None:
+        self.config = config
+        self.app = app
+        self.listeners = listeners  # non-blocking, listening, shared with siblings
+        self.log = log  # "greenuni.error"
+        self.access = access  # None when the access log is off
+        self.slot = slot
+        self.pulse = pulse
+        self.ready = ready  # tells the arbiter that this worker answers requests
+        self.retire = retire  # asks to be replaced, with the reason; TERM follows when due
+        self.drain_budget = drain_budget  # seconds, at the moment a drain begins
+        self.reopen_logs = reopen_logs
+        self.siblings = siblings  # who accepts from the same listeners, if anybody does
+        self.pools = pools  # None only in tests, and in whatever else runs a shell by itself
+
+        # Set by the shell. Lines for the dump of a stuck worker; the requests that have run since before
+        # a monotonic time, asked for by another thread; on which event loop it runs, if on one, before it
+        # is ready.
+        self.in_flight: Callable[[], list[str]] = list
+        self.long_requests: Callable[[float], list[LongRequest]] = no_long_requests
+        self.loop = ""
+
+    def __repr__(self) -> str:
+        return f"<Seat of {self.app.target}>"

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import logging
 import socket
@@ -74,7 +73,7 @@ def fake_seat(
     **settings: Any,
 ) -> Seat:
     """A seat with fakes all around; ``settings`` are fields of Config that differ from the default."""
-    config = dataclasses.replace(Config(), **settings)
+    config = Config(**settings)
     return Seat(
         config=config,
         app=Application(app, interface, "test:app", "test application"),

@@ -108,7 +108,7 @@ def _serve(
     # of what it shares with the others.
     gc.collect()
     gc.freeze()
-    fleet = Fleet.start(setup.plans(preloaded), config.signal_pool)
+    fleet = Fleet(setup.plans(preloaded), config.signal_pool)
     return _loop(fleet, effects, children, signals)
 
 

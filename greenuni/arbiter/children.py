@@ -5,13 +5,12 @@ Events leave this room by serial; nobody else deals in pids, pipes and wait stat
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import select
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from greenuni.arbiter.events import Died, Event, Said
 from greenuni.arbiter.exits import Exit, OomCounter, find_oom_file
@@ -22,8 +21,7 @@ from greenuni.siblings import Siblings
 READ_SIZE = 65536
 
 
-@dataclass(frozen=True)
-class Birth:
+class Birth(NamedTuple):
     """What a forked child owns of the arbiter's side: see `Inherited`."""
 
     slot: BoardSlot
@@ -32,15 +30,18 @@ class Birth:
     lifeline: int
 
 
-@dataclass
 class Child:
-    """One worker process."""
+    """One worker process, with the read end of its message pipe and the index of its scoreboard slot."""
 
-    serial: int
-    pid: int
-    reader: int  # read end of its message pipe
-    index: int  # of its scoreboard slot
-    decoder: Decoder = field(default_factory=Decoder)
+    def __init__(self, serial: int, pid: int, reader: int, index: int) -> None:
+        self.serial = serial
+        self.pid = pid
+        self.reader = reader
+        self.index = index
+        self.decoder = Decoder()
+
+    def __repr__(self) -> str:
+        return f"<Child {self.serial} pid={self.pid}>"
 
 
 class Children:
@@ -213,7 +214,7 @@ class Children:
     def _exit(self, status: int) -> Exit:
         exit = Exit.from_wait_status(status)
         if exit.number == signal.SIGKILL and self._oom.take():
-            return dataclasses.replace(exit, out_of_memory=True)
+            return exit._replace(out_of_memory=True)
         return exit
 
     def _bury(self, child: Child, exit: Exit) -> list[Event]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import logging
 import os
 import socket
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from greenuni.arbiter.children import Children
 from greenuni.arbiter.events import (
@@ -67,8 +65,7 @@ class BecomeMold(BaseException):
         self.seat = seat
 
 
-@dataclass
-class Setup:
+class Setup(NamedTuple):
     """What one generation of workers is given. ``users`` are the pools that may yet be forked from it."""
 
     config: Config
@@ -107,7 +104,7 @@ class Setup:
     def plans(self, preloaded: Container[str]) -> dict[str, Plan]:
         """What the arbiter itself needs of it, by pool."""
         return {
-            config.pool: dataclasses.replace(Plan.of(config), preload=config.pool in preloaded)
+            config.pool: Plan.of(config)._replace(preload=config.pool in preloaded)
             for config in self.config.each_pool
         }
 
@@ -328,7 +325,7 @@ class Effects:
 
     def _keep_places(self, command: KeepPlaces) -> list[Event]:
         for listener in self._all_listeners():
-            listener.keep_places(command.count)
+            listener.keep_places(command.places)
         return []
 
     def _fork_nobody(self, command: ForkNobody) -> list[Event]:

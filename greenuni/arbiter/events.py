@@ -1,6 +1,9 @@
 """The vocabularies of the supervisor: events go in, commands come out. Nothing here acts.
 
 A worker is named by its ``serial``, which is never used twice; its pid is known once it is forked.
+
+What an event or a command is, its type says: as tuples, two of different types may be equal, and one without
+fields is false.
 """
 
 from __future__ import annotations
@@ -8,7 +11,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from greenuni.arbiter.exits import Exit
 from greenuni.arbiter.messages import Failed, Message
@@ -18,55 +21,48 @@ from greenuni.arbiter.table import Plan
 # Events
 
 
-@dataclass(frozen=True)
-class Signalled:
+class Signalled(NamedTuple):
     """The arbiter itself got a signal (never CHLD: that becomes `Died`)."""
 
     signal: signal.Signals
 
 
-@dataclass(frozen=True)
-class Tick:
+class Tick(NamedTuple):
     """A deadline has passed: ``due`` is when it was to be, ``readings`` the scoreboard by serial."""
 
-    readings: Mapping[int, Reading] = field(default_factory=dict)
+    readings: Mapping[int, Reading] = {}
     due: float | None = None
 
 
-@dataclass(frozen=True)
-class Forked:
+class Forked(NamedTuple):
     """`Spawn` has been carried out."""
 
     serial: int
     pid: int
 
 
-@dataclass(frozen=True)
-class ForkFailed:
+class ForkFailed(NamedTuple):
     """`Spawn` could not be carried out."""
 
     serial: int
     reason: str
 
 
-@dataclass(frozen=True)
-class Unborn:
+class Unborn(NamedTuple):
     """A worker was not forked, because the application could not be preloaded."""
 
     serial: int
     failure: Failed
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(NamedTuple):
     """A message from a worker."""
 
     serial: int
     message: Message
 
 
-@dataclass(frozen=True)
-class Died:
+class Died(NamedTuple):
     """A worker has been reaped; ``requests`` is its final total."""
 
     serial: int
@@ -74,8 +70,7 @@ class Died:
     requests: int
 
 
-@dataclass(frozen=True)
-class Configured:
+class Configured(NamedTuple):
     """`ReloadConfig` has been carried out: the new generation's listeners are open.
 
     ``plans`` are by pool, in order; ``signal_pool`` is the one that TTIN and TTOU mean, None for all.
@@ -86,8 +81,7 @@ class Configured:
     signal_pool: str | None = None
 
 
-@dataclass(frozen=True)
-class ConfigRefused:
+class ConfigRefused(NamedTuple):
     """`ReloadConfig` failed; everything is as it was."""
 
     reason: str
@@ -99,38 +93,33 @@ Event = Signalled | Tick | Forked | ForkFailed | Unborn | Said | Died | Configur
 # What the fleet tells one pool
 
 
-@dataclass(frozen=True)
-class Planned:
+class Planned(NamedTuple):
     """A new generation of this pool is to take over."""
 
     generation: int
     plan: Plan
 
 
-@dataclass(frozen=True)
-class ChangeCount:
+class ChangeCount(NamedTuple):
     """So many workers more, or fewer, are wanted."""
 
     by: int
 
 
-@dataclass(frozen=True)
-class Stop:
+class Stop(NamedTuple):
     """Let the workers finish what they have; nobody follows them."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Quit:
+class Quit(NamedTuple):
     """The workers are to end at once. ``exit_status`` is not 0 when that is for a failure told already."""
 
     reason: str
     exit_status: int = 0
 
 
-@dataclass(frozen=True)
-class Kill:
+class Kill(NamedTuple):
     """Who is still there is killed."""
 
     reason: str
@@ -143,8 +132,7 @@ PoolEvent = (
 # Commands
 
 
-@dataclass(frozen=True)
-class Spawn:
+class Spawn(NamedTuple):
     """Fork worker ``serial``, of that generation, into place ``number`` of a pool."""
 
     serial: int
@@ -153,16 +141,14 @@ class Spawn:
     pool: str = ""
 
 
-@dataclass(frozen=True)
-class Send:
+class Send(NamedTuple):
     """Send a signal to a worker."""
 
     serial: int
     signal: signal.Signals
 
 
-@dataclass(frozen=True)
-class Log:
+class Log(NamedTuple):
     """Write to the error log; ``details`` (a traceback) follows on lines of its own.
 
     ``text`` stays as it is, for it may begin with a name of the user's; the functions at the end of this
@@ -174,62 +160,53 @@ class Log:
     details: str = ""
 
 
-@dataclass(frozen=True)
-class ReloadConfig:
+class ReloadConfig(NamedTuple):
     """Read the configuration again and open what new listeners it needs, as ``generation``."""
 
     generation: int
 
 
-@dataclass(frozen=True)
-class ReopenLogs:
+class ReopenLogs(NamedTuple):
     """Open the arbiter's own log files anew."""
 
 
-@dataclass(frozen=True)
-class Settle:
+class Settle(NamedTuple):
     """Only ``generation`` of a pool goes on: what its others alone were given is dropped and closed."""
 
     generation: int
     pool: str = ""
 
 
-@dataclass(frozen=True)
-class Forget:
+class Forget(NamedTuple):
     """Nobody will be forked into this pool any more: what it alone was given is dropped and closed."""
 
     pool: str
 
 
-@dataclass(frozen=True)
-class ShowPool:
+class ShowPool(NamedTuple):
     """Let the workers of all pools know whether this one can be expected to answer."""
 
     pool: str
     is_up: bool
 
 
-@dataclass(frozen=True)
-class KeepPlaces:
-    """Only places below ``count`` will be held: close what listeners belong to others alone."""
+class KeepPlaces(NamedTuple):
+    """Only so many ``places`` will be held, the first: close what listeners belong to others alone."""
 
-    count: int
+    places: int
 
 
-@dataclass(frozen=True)
-class ForkNobody:
+class ForkNobody(NamedTuple):
     """The server ends: no worker follows another one, and none may count on others."""
 
 
-@dataclass(frozen=True)
-class CloseListeners:
+class CloseListeners(NamedTuple):
     """Stop listening, and show all pools as down: what is in the queues now belongs to the workers that there
     are, and nobody will come after them.
     """
 
 
-@dataclass(frozen=True)
-class Finish:
+class Finish(NamedTuple):
     """No worker is left; end with this exit status."""
 
     status: int

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 # What a worker ends with by itself after ABRT and its dump, instead of a core dump, which could take
 # longer than it has.
@@ -13,8 +12,7 @@ ABORTED_STATUS = 128 + signal.SIGABRT
 OOM_COUNTER = "oom_kill"  # the line of memory.events (v2) and memory.oom_control (v1)
 
 
-@dataclass(frozen=True)
-class Sent:
+class Sent(NamedTuple):
     """The last signal that the arbiter sent to a worker; ``reason`` completes "because ..."."""
 
     signal: signal.Signals
@@ -22,8 +20,7 @@ class Sent:
     at: float  # time.monotonic() seconds
 
 
-@dataclass(frozen=True)
-class Exit:
+class Exit(NamedTuple):
     """How a process ended: by itself with ``status``, or by signal ``number``.
 
     Neither is known when somebody else in this process has waited for it.
@@ -84,7 +81,7 @@ class OomCounter:
     ever counts as out of memory.
     """
 
-    def __init__(self, file: Path | None) -> None:
+    def __init__(self, file: str | None) -> None:
         self._file = file
         self._accounted = self._read()
 
@@ -103,7 +100,7 @@ class OomCounter:
         if self._file is None:
             return 0
         try:
-            lines = self._file.read_text().splitlines()
+            lines = _lines(self._file)
         except OSError:  # the cgroup may be remounted or hidden at any time
             return 0
         for line in lines:
@@ -117,33 +114,37 @@ class OomCounter:
 
 
 def find_oom_file(
-    membership: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")
-) -> Path | None:
+    membership: str = "/proc/self/cgroup", mounted: str = "/sys/fs/cgroup"
+) -> str | None:
     """The file that holds our cgroup's oom_kill counter, if this machine has one.
 
     ``membership`` has lines ``hierarchy:controllers:path``; version 2 is hierarchy 0. Inside a container
     the path may be the host's while the container's own group is mounted at the root.
     """
     try:
-        lines = membership.read_text().splitlines()
+        lines = _lines(membership)
     except OSError:
         return None
-    candidates: list[Path] = []
+    candidates: list[str] = []
     for line in lines:
         hierarchy, controllers, path = line.split(":", 2)
         inside = path.lstrip("/")
         if "memory" in controllers.split(","):
-            root = mounted / "memory"
-            candidates += [root / inside / "memory.oom_control", root / "memory.oom_control"]
+            root = os.path.join(mounted, "memory")
+            candidates += [os.path.join(root, at, "memory.oom_control") for at in (inside, "")]
         elif hierarchy == "0" and not controllers:
-            for root in (mounted, mounted / "unified"):
-                candidates += [root / inside / "memory.events", root / "memory.events"]
+            for root in (mounted, os.path.join(mounted, "unified")):
+                candidates += [os.path.join(root, at, "memory.events") for at in (inside, "")]
     return next((file for file in candidates if _has_counter(file)), None)
 
 
-def _has_counter(file: Path) -> bool:
+def _has_counter(file: str) -> bool:
     try:
-        text = file.read_text()
+        return any(line.startswith(f"{OOM_COUNTER} ") for line in _lines(file))
     except OSError:
         return False
-    return any(line.startswith(f"{OOM_COUNTER} ") for line in text.splitlines())
+
+
+def _lines(file: str) -> list[str]:
+    with open(file, encoding="utf-8") as opened:
+        return opened.read().splitlines()

@@ -12,14 +12,12 @@ begins with its name, if there are several.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import itertools
 import logging
 import math
 import signal
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from greenuni.arbiter.clocks import next_deadline as deadline_of_pool
@@ -70,30 +68,24 @@ class Phase(enum.Enum):
     QUITTING = "quitting"  # workers end at once
 
 
-@dataclass
 class Fleet:
     """The tables of all pools and what is common to them. Changed by `direct` only.
 
     Two tables may have one name: a pool that left the configuration and still drains, and its successor.
     """
 
-    tables: list[Table]
-    serials: Iterator[int]
-    signal_pool: str | None = None  # that TTIN and TTOU mean; None is all
-    phase: Phase = Phase.RUNNING
-    quitting_since: float = 0.0  # time.monotonic() seconds, once that is the phase
-    closes_at: float = math.inf  # when the listeners are to be closed
-    latest: int = 0  # the highest generation given out
-    configured: int = 0  # the latest that could be used
-    exit_status: int = 0
-    shown_down: set[str] = field(default_factory=set)  # pools that others are told not to count on
-
-    @classmethod
-    def start(cls, plans: Mapping[str, Plan], signal_pool: str | None = None) -> Fleet:
-        """The fleet of a server that has not forked anything; ``plans`` are by pool."""
-        serials = itertools.count(1)
-        tables = [Table.start(plan, name, 0, serials) for name, plan in plans.items()]
-        return cls(tables, serials, signal_pool)
+    def __init__(self, plans: Mapping[str, Plan], signal_pool: str | None = None) -> None:
+        """A server that has not forked anything; ``plans`` are by pool."""
+        self.serials = itertools.count(1)
+        self.tables = [Table(plan, name, 0, self.serials) for name, plan in plans.items()]
+        self.signal_pool = signal_pool  # that TTIN and TTOU mean; None is all
+        self.phase = Phase.RUNNING
+        self.quitting_since = 0.0  # time.monotonic() seconds, once that is the phase
+        self.closes_at = math.inf  # when the listeners are to be closed
+        self.latest = 0  # the highest generation given out
+        self.configured = 0  # the latest that could be used
+        self.exit_status = 0
+        self.shown_down: set[str] = set()  # pools that others are told not to count on
 
     @property
     def is_ending(self) -> bool:
@@ -137,7 +129,7 @@ def _tell(table: Table, now: float, event: PoolEvent) -> list[Command]:
 
 def _named(table: Table, command: Command) -> Command:
     if isinstance(command, Log):
-        return dataclasses.replace(command, text=of_pool(table.name, command.text))
+        return command._replace(text=of_pool(table.name, command.text))
     return command
 
 
@@ -299,7 +291,7 @@ def _configured(fleet: Fleet, now: float, event: Configured) -> list[Command]:
             present[name].standing = Standing.STAYING
             commands += _tell(present[name], now, Planned(event.generation, plan))
         else:
-            fleet.tables.append(Table.start(plan, name, event.generation, fleet.serials))
+            fleet.tables.append(Table(plan, name, event.generation, fleet.serials))
             commands += _tell(fleet.tables[-1], now, Tick())
     for name, table in present.items():
         if name not in event.plans:

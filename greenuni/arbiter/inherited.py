@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from greenuni.arbiter.scoreboard import BoardSlot
 from greenuni.config import Config
@@ -12,8 +12,7 @@ from greenuni.shell import Application, Pools
 from greenuni.siblings import Siblings
 
 
-@dataclass(frozen=True)
-class Inherited:
+class Inherited(NamedTuple):
     """The record that a worker is built from. It owns the descriptors in it.
 
     ``number`` is the worker's place, 0 to ``workers`` - 1; its successor gets the same number, and

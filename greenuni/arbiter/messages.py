@@ -6,14 +6,12 @@ On the wire a message is four bytes of length, big-endian, and a JSON object wit
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import struct
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from greenuni.errors import GreenuniError
 
@@ -22,20 +20,17 @@ LONGEST_DETAILS = 100_000  # characters of a traceback, the last ones
 _LENGTH = struct.Struct("!I")
 
 
-@dataclass(frozen=True)
-class Booted:
+class Booted(NamedTuple):
     """The process has become a worker; it goes on to load the application."""
 
 
-@dataclass(frozen=True)
-class Ready:
+class Ready(NamedTuple):
     """The worker answers requests. ``description`` says what it serves and how."""
 
     description: str
 
 
-@dataclass(frozen=True)
-class Failed:
+class Failed(NamedTuple):
     """The worker cannot serve. ``details`` is a traceback to show once, or empty."""
 
     message: str
@@ -43,22 +38,19 @@ class Failed:
     exit_status: int
 
 
-@dataclass(frozen=True)
-class Retiring:
+class Retiring(NamedTuple):
     """The worker asks to be replaced; it serves on until TERM."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class Changed:
+class Changed(NamedTuple):
     """A file that the application was loaded from has changed (``--reload``)."""
 
     path: str
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(NamedTuple):
     """A mold has loaded the application, and can fork workers."""
 
 
@@ -76,8 +68,8 @@ class MessageError(GreenuniError):
 def encode(message: Message) -> bytes:
     """The bytes of one message."""
     if isinstance(message, Failed) and len(message.details) > LONGEST_DETAILS:
-        message = dataclasses.replace(message, details="..." + message.details[-LONGEST_DETAILS:])
-    fields = {"kind": type(message).__name__.lower(), **dataclasses.asdict(message)}
+        message = message._replace(details="..." + message.details[-LONGEST_DETAILS:])
+    fields = {"kind": type(message).__name__.lower(), **message._asdict()}
     body = json.dumps(fields).encode("ascii")
     return _LENGTH.pack(len(body)) + body
 

@@ -21,9 +21,8 @@ import signal
 import socket
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import FrameType
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from greenuni.arbiter.forksafety import warn_of_fork
 from greenuni.arbiter.inherited import Inherited
@@ -53,21 +52,20 @@ _NOT_FOR_US = (
 Preload = Callable[[Config], Application]
 
 
-@dataclass(frozen=True)
-class Cast:
-    """Fork the worker of place ``number``, which has slot ``index``.
+class Cast(NamedTuple):
+    """Fork the worker of place ``number``, which has that ``slot``.
 
     With it come the worker's end of the message pipe and its listeners. The answer is a pid, or the negative
     of an error number. A cast that ``reopens_logs`` does nothing else, and has no answer.
     """
 
     number: int
-    index: int
+    slot: int  # its index
     reopens_logs: bool = False
 
     def encode(self) -> bytes:
         """The packet."""
-        return json.dumps(vars(self)).encode()
+        return json.dumps(self._asdict()).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Cast:
@@ -75,8 +73,7 @@ class Cast:
         return cls(**json.loads(data))
 
 
-@dataclass(frozen=True)
-class MoldSeat:
+class MoldSeat(NamedTuple):
     """What a mold has from the arbiter. It owns the descriptors in it."""
 
     config: Config  # of the pool
@@ -178,7 +175,7 @@ def _become_worker(
         number=cast.number,
         listeners=sockets,
         application=application,
-        slot=seat.board.slot(cast.index),
-        siblings=seat.board.siblings(cast.index, seat.crowd),
+        slot=seat.board.slot(cast.slot),
+        siblings=seat.board.siblings(cast.slot, seat.crowd),
         channel=channel,
     )

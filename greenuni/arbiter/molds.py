@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from greenuni.arbiter.children import Children
 from greenuni.arbiter.events import Died, Event, Forked, ForkFailed, Spawn, Unborn, of_pool
@@ -28,18 +28,20 @@ LONGEST_ANSWER = 64  # bytes
 Key = tuple[int, str]  # generation, pool
 
 
-@dataclass(eq=False)
 class Mold:
-    """One mold process, of which the arbiter holds these ends."""
+    """One mold process, of which the arbiter holds the ends ``casts`` and ``reader``."""
 
-    pid: int
-    casts: socket.socket
-    reader: int
-    generation: int
-    pool: str
-    has_loaded: bool = False
-    waiting: list[Spawn] = field(default_factory=list)
-    decoder: Decoder = field(default_factory=Decoder)
+    def __init__(
+        self, pid: int, casts: socket.socket, reader: int, generation: int, pool: str
+    ) -> None:
+        self.pid = pid
+        self.casts = casts
+        self.reader = reader
+        self.generation = generation
+        self.pool = pool
+        self.has_loaded = False
+        self.waiting: list[Spawn] = []
+        self.decoder = Decoder()
 
     def fork(self, number: int, index: int, descriptors: Sequence[int]) -> int:
         """Have it fork a worker; returns the pid. Raises ``OSError``, also when it does not answer."""
@@ -59,8 +61,7 @@ class Mold:
         return f"<Mold {self.pid} of {self.generation} {self.pool} {state}>"
 
 
-@dataclass(frozen=True)
-class MoldEnds:
+class MoldEnds(NamedTuple):
     """What a new mold has of the ways between it and the arbiter."""
 
     casts: socket.socket

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from pathlib import Path
 
 from greenuni.errors import ConfigError, GreenuniError
 
@@ -13,7 +13,7 @@ class PidFile:
     """Holds the arbiter's pid in a file for as long as it runs."""
 
     def __init__(self, path: str) -> None:
-        self._path = Path(path).absolute()  # the working directory may change
+        self._path = os.path.abspath(path)  # the working directory may change
 
     def write(self) -> None:
         """Write our pid, whole or not at all.
@@ -25,7 +25,7 @@ class PidFile:
         if other and other != os.getpid() and _is_running(other):
             raise GreenuniError(f"{self._path} says that process {other} is this server already")
         try:
-            descriptor, draft = tempfile.mkstemp(dir=self._path.parent)
+            descriptor, draft = tempfile.mkstemp(dir=os.path.dirname(self._path))
             with open(descriptor, "w", encoding="ascii") as file:
                 file.write(f"{os.getpid()}\n")
             os.chmod(draft, 0o644)
@@ -38,11 +38,13 @@ class PidFile:
     def remove(self) -> None:
         """Remove the file if it is still ours."""
         if self._read() == os.getpid():
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
 
     def _read(self) -> int | None:
         try:
-            return int(self._path.read_text(encoding="ascii"))
+            with open(self._path, encoding="ascii") as file:
+                return int(file.read())
         except (OSError, ValueError):
             return None
 

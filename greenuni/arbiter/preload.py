@@ -12,8 +12,8 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from types import ModuleType
+from typing import NamedTuple
 
 from greenuni.arbiter.events import of_pool
 from greenuni.arbiter.forksafety import warn_of_fork
@@ -24,8 +24,7 @@ from greenuni.modules import is_library
 from greenuni.shell import Application
 
 
-@dataclass(frozen=True)
-class Preloaded:
+class Preloaded(NamedTuple):
     """An application and, with several pools, those of its modules that only its workers may see."""
 
     application: Application

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import mmap
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from greenuni.arbiter.slot import SLOT_SIZE, WHOLE
 from greenuni.shell import WorkerState
@@ -25,8 +25,7 @@ __all__ = ["DEFAULT_CAPACITY", "Board", "BoardSlot", "Reading"]
 DEFAULT_CAPACITY = 2048  # workers, of all generations that run at once
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """One slot as the arbiter saw it. Times are ``time.monotonic()`` seconds."""
 
     beat: float = 0.0

@@ -13,9 +13,8 @@ Death, expected or not, takes a worker off the table from any stage. The exact s
 from __future__ import annotations
 
 import enum
-import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from greenuni.arbiter.exits import Sent
 from greenuni.config import Config
@@ -58,8 +57,7 @@ BEATING = SERVING | {Stage.STOPPING}  # a draining worker must turn its loop, to
 IN_PLACE = {Stage.BOOTING, Stage.READY, Stage.RETIRING, Stage.BROKEN, Stage.FAILED}
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What the arbiter itself needs of a generation's configuration. Times in seconds, 0 is "off"."""
 
     workers: int = 1
@@ -90,23 +88,25 @@ class Plan:
         )
 
 
-@dataclass
 class Worker:
     """One worker process. Times are ``time.monotonic()`` seconds."""
 
-    serial: int
-    number: int
-    generation: int
-    plan: Plan
-    started_at: float
-    pid: int = 0
-    stage: Stage = Stage.BOOTING
-    boot_since: float = 0.0  # when it was forked, later if the arbiter did not run meanwhile
-    boot_told_at: float = 0.0  # when the log last said that it boots
-    ready_at: float | None = None
-    seen_at: float = 0.0  # latest known beat, once ready
-    deadline: float | None = None  # when it is killed if it has not ended
-    sent: Sent | None = None
+    def __init__(
+        self, serial: int, number: int, generation: int, plan: Plan, started_at: float
+    ) -> None:
+        self.serial = serial
+        self.number = number
+        self.generation = generation
+        self.plan = plan
+        self.started_at = started_at
+        self.pid = 0
+        self.stage = Stage.BOOTING
+        self.boot_since = started_at  # later if the arbiter did not run meanwhile
+        self.boot_told_at = started_at  # when the log last said that it boots
+        self.ready_at: float | None = None
+        self.seen_at = started_at  # latest known beat, once ready
+        self.deadline: float | None = None  # when it is killed if it has not ended
+        self.sent: Sent | None = None
 
     def become(self, stage: Stage) -> None:
         """Change the stage. Raises ``RuntimeError`` where the table of transitions has no such step."""
@@ -133,12 +133,15 @@ SHORT_LIFE = 1.0  # a worker that has served for less makes the loop longer
 LONG_LIFE = 10.0  # one that has served for as long ends it
 
 
-@dataclass
 class CrashLoop:
     """Deaths in quick succession in one place: the first is made good at once, further ones wait."""
 
-    deaths: int = 0
-    not_before: float = 0.0
+    def __init__(self) -> None:
+        self.deaths = 0
+        self.not_before = 0.0
+
+    def __repr__(self) -> str:
+        return f"<CrashLoop {self.deaths} deaths, not before {self.not_before}>"
 
     def note_death(self, served: float, now: float) -> float:
         """A worker died that had served for so many seconds; returns how long its place stays empty."""
@@ -153,7 +156,6 @@ class CrashLoop:
         return delay
 
 
-@dataclass
 class Table:
     """All that is known of a pool. Changed by `decide`, and its ``standing`` by the fleet as well.
 
@@ -162,54 +164,28 @@ class Table:
     in any pool.
     """
 
-    plans: dict[int, Plan]
-    name: str = ""  # empty when it is the only one
-    serials: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-    standing: Standing = Standing.STAYING
-    first: int = 0  # the generation that it began with
-    target: int = 0
-    planned: int = 0  # the latest that was to be the target
-    proven: int | None = None
-    settled: int | None = None
-    count: int = 1
-    workers: dict[int, Worker] = field(default_factory=dict)
-    crash_loops: dict[int, CrashLoop] = field(default_factory=dict)
-    boot_failures: int = 0  # of the target, while no worker of it has become ready
-    failures_told: set[tuple[int, str]] = field(default_factory=set)
-    exit_status: int = 0  # of the failure for which it has never served; 0 is none
-
-    @classmethod
-    def start(
-        cls,
-        plan: Plan,
-        name: str = "",
-        generation: int = 0,
-        serials: Iterator[int] | None = None,
-    ) -> Table:
-        """The table of a pool for which nothing has been forked."""
-        return cls(
-            {generation: plan},
-            name,
-            serials or itertools.count(1),
-            first=generation,
-            target=generation,
-            planned=generation,
-            count=plan.workers,
-        )
+    def __init__(self, plan: Plan, name: str, generation: int, serials: Iterator[int]) -> None:
+        """A pool that begins with ``generation``; ``name`` is empty when it is the only one."""
+        self.plans = {generation: plan}
+        self.name = name
+        self.serials = serials
+        self.standing = Standing.STAYING
+        self.first = generation
+        self.target = generation
+        self.planned = generation  # the latest that was to be the target
+        self.proven: int | None = None
+        self.settled: int | None = None
+        self.count = plan.workers
+        self.workers: dict[int, Worker] = {}
+        self.crash_loops: dict[int, CrashLoop] = {}
+        self.boot_failures = 0  # of the target, while no worker of it has become ready
+        self.failures_told: set[tuple[int, str]] = set()
+        self.exit_status = 0  # of the failure for which it has never served; 0 is none
 
     def add(self, number: int, generation: int, now: float) -> Worker:
         """Enter a worker that is about to be forked."""
         plan = self.plans[generation]
-        worker = Worker(
-            next(self.serials),
-            number,
-            generation,
-            plan,
-            started_at=now,
-            boot_since=now,
-            boot_told_at=now,
-            seen_at=now,
-        )
+        worker = Worker(next(self.serials), number, generation, plan, now)
         self.workers[worker.serial] = worker
         return worker
 

@@ -13,7 +13,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LOCAL_HOST = "127.0.0.1"
 ANY_HOST = "0.0.0.0"
@@ -21,8 +21,7 @@ DEFAULT_PORT = 8000
 HIGHEST_PORT = 65535
 
 
-@dataclass(frozen=True)
-class TcpAddress:
+class TcpAddress(NamedTuple):
     """``host`` is a name, an IPv4 or an IPv6 address without brackets; port 0 lets the system choose."""
 
     host: str
@@ -32,8 +31,7 @@ class TcpAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True)
-class UnixAddress:
+class UnixAddress(NamedTuple):
     """``path`` is a file system path, or starts with ``@`` for Linux's abstract name space."""
 
     path: str
@@ -42,8 +40,7 @@ class UnixAddress:
         return f"unix:{self.path}"
 
 
-@dataclass(frozen=True)
-class FdAddress:
+class FdAddress(NamedTuple):
     """``fd`` is a descriptor that our parent opened, bound and handed down."""
 
     fd: int

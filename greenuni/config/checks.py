@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from importlib.util import find_spec
-from pathlib import Path
 
 from greenuni import build
 from greenuni.config.address import UnixAddress
@@ -15,7 +14,7 @@ STANDARD_STREAM = "-"
 LOG_CONFIGURATIONS = ("logconfig", "logconfig_json", "logconfig_dict")
 
 
-def check_config(config: Config, start: Path) -> None:
+def check_config(config: Config, start: str) -> None:
     """Raise `ConfigError` for the first thing that cannot work. ``start`` is the directory at start."""
     _check_application(config)
     _check_reload(config)
@@ -81,59 +80,64 @@ def _check_log_configuration(config: Config) -> None:
         )
 
 
-def _checked_directory(config: Config, name: str, base: Path) -> Path | None:
+def _checked_directory(config: Config, name: str, base: str) -> str | None:
     """The directory that a setting names, if it is set; a directory must be there and be enterable."""
     value = getattr(config, name)
     if value is None:
         return None
-    path = Path(base, value)
-    if not path.is_dir():
-        raise ConfigError(f"{config.subject_of(name)}: {str(path)!r} is not a directory")
+    path = os.path.join(base, value)
+    if not os.path.isdir(path):
+        raise ConfigError(f"{config.subject_of(name)}: {path!r} is not a directory")
     if not os.access(path, os.R_OK | os.X_OK):
-        raise ConfigError(f"{config.subject_of(name)}: {str(path)!r} cannot be entered")
+        raise ConfigError(f"{config.subject_of(name)}: {path!r} cannot be entered")
     return path
 
 
-def _checked_file(config: Config, name: str, base: Path) -> None:
+def _checked_file(config: Config, name: str, base: str) -> None:
     value = getattr(config, name)
-    if value is not None and not os.access(base / value, os.R_OK):
-        raise ConfigError(f"{config.subject_of(name)}: {str(base / value)!r} cannot be read")
+    if value is None:
+        return
+    path = os.path.join(base, value)
+    if not os.access(path, os.R_OK):
+        raise ConfigError(f"{config.subject_of(name)}: {path!r} cannot be read")
 
 
-def check_outputs(config: Config, start: Path) -> None:
+def check_outputs(config: Config, start: str) -> None:
     """Raise `ConfigError` for the first file or socket that this process could not create.
 
     For ``--check-config``: a start that fails says so by itself, when it opens them.
     """
-    base = Path(start, config.chdir or "")
+    base = os.path.join(start, config.chdir or "")
     if config.pidfile is not None:
-        _check_parent(config.subject_of("pidfile"), base / config.pidfile)
+        _check_parent(config.subject_of("pidfile"), os.path.join(base, config.pidfile))
     for address, owner in config.owners().items():
         if isinstance(address, UnixAddress) and not address.path.startswith("@"):
-            _check_parent(f"{owner.subject_of('bind')}: {address}", base / address.path)
+            _check_parent(
+                f"{owner.subject_of('bind')}: {address}", os.path.join(base, address.path)
+            )
     for name in ("errorlog", "accesslog"):
         value = getattr(config, name)
         if value is not None and value != STANDARD_STREAM:
-            _check_log(config.subject_of(name), base / value)
+            _check_log(config.subject_of(name), os.path.join(base, value))
 
 
-def _check_log(subject: str, path: Path) -> None:
+def _check_log(subject: str, path: str) -> None:
     """A log that is there is appended to, whatever its directory allows."""
-    if path.is_dir():
-        raise ConfigError(f"{subject}: {str(path)!r} is a directory")
-    if not path.exists():
+    if os.path.isdir(path):
+        raise ConfigError(f"{subject}: {path!r} is a directory")
+    if not os.path.exists(path):
         _check_parent(subject, path)
     elif not os.access(path, os.W_OK):
-        raise ConfigError(f"{subject}: {str(path)!r} cannot be written")
+        raise ConfigError(f"{subject}: {path!r} cannot be written")
 
 
-def _check_parent(subject: str, path: Path) -> None:
+def _check_parent(subject: str, path: str) -> None:
     """A file can be made only in a directory that is there and can be written."""
-    directory = path.parent
-    if not directory.is_dir():
-        raise ConfigError(f"{subject}: there is no directory {str(directory)!r}")
+    directory = os.path.dirname(path)
+    if not os.path.isdir(directory):
+        raise ConfigError(f"{subject}: there is no directory {directory!r}")
     if not os.access(directory, os.W_OK | os.X_OK):
-        raise ConfigError(f"{subject}: the directory {str(directory)!r} cannot be written")
+        raise ConfigError(f"{subject}: the directory {directory!r} cannot be written")
 
 
 def _check_account(config: Config, name: str) -> None:

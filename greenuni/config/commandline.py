@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from greenuni import build
 from greenuni.config.declare import Setting
@@ -27,8 +26,7 @@ HELP_COLUMN = 30
 APP_NAME = "APP"  # what the positional argument is called in messages
 
 
-@dataclass(frozen=True)
-class Flag:
+class Flag(NamedTuple):
     """One spelling on the command line: whose it is, and what its presence or value means."""
 
     setting: Setting

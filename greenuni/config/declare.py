@@ -1,16 +1,12 @@
-"""What one setting declares about itself, kept as metadata of its dataclass field."""
+"""What one setting declares about itself, as an attribute of the class that it stands in."""
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from greenuni.config.kinds import Kind, Seconds, Switch
-
-METADATA_KEY = "greenuni"
 
 
 class Applies(enum.Enum):
@@ -31,8 +27,7 @@ class Scope(enum.Enum):
     POOL = "pool"  # means something in a pool only
 
 
-@dataclass(frozen=True)
-class Alias:
+class Alias(NamedTuple):
     """A flag of another server that says the same as one of ours, perhaps in other words."""
 
     server: str  # "gunicorn", "uvicorn", "granian"
@@ -51,30 +46,53 @@ class Alias:
         return self.template == "{}" and not self.constant
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """Where our default is not gunicorn's, and why."""
 
     gunicorn: str
     why: str
 
 
-@dataclass(frozen=True)
 class Setting:
-    """The whole declaration of a setting. Everything that users see of it is derived from here."""
+    """The whole declaration of a setting. Everything that users see of it is derived from here.
 
-    name: str  # of the attribute and of the key in files
-    default: Any
-    kind: Kind
-    help: str  # one sentence without its full stop
-    flags: tuple[str, ...] = ()
-    environment: str = ""
-    unit: str = ""  # of numbers, where the kind does not say it
-    aliases: tuple[Alias, ...] = ()
-    applies: Applies = Applies.BOTH
-    scope: Scope = Scope.ANYWHERE
-    differs: Difference | None = None
-    since: str = "0.1"
+    ``unit`` is that of numbers, where the kind does not say it.
+    """
+
+    name = ""  # of the attribute that it stands in, and of the key in files
+
+    def __init__(
+        self,
+        default: Any,
+        kind: Kind,
+        flags: tuple[str, ...],
+        *,
+        help: str,  # one sentence without its full stop
+        environment: str = "",
+        unit: str = "",
+        aliases: tuple[Alias, ...] = (),
+        applies: Applies = Applies.BOTH,
+        scope: Scope = Scope.ANYWHERE,
+        differs: Difference | None = None,
+        since: str = "0.1",
+    ) -> None:
+        self.default = default
+        self.kind = kind
+        self.flags = flags
+        self.help = help
+        self.environment = environment
+        self.unit = unit
+        self.aliases = aliases
+        self.applies = applies
+        self.scope = scope
+        self.differs = differs
+        self.since = since
+
+    def __set_name__(self, section: type[Any], name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<Setting {self.name}>"
 
     @property
     def flag(self) -> str:
@@ -118,17 +136,10 @@ def _negated(flag: str) -> str:
 
 
 def setting(default: Any, kind: Kind, *flags: str, help: str, **declaration: Any) -> Any:
-    """A dataclass field that carries a `Setting`; its name is the attribute's."""
-    metadata = {METADATA_KEY: {"kind": kind, "flags": flags, "help": help, **declaration}}
-    if isinstance(default, dict):
-        return dataclasses.field(default_factory=default.copy, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+    """A `Setting` to stand in a class under its name; an instance of `Config` has the value there."""
+    return Setting(default, kind, flags, help=help, **declaration)
 
 
 def declared(section: type[Any]) -> Iterator[Setting]:
-    """The settings that a section's dataclass declares, in their order."""
-    for field in dataclasses.fields(section):
-        if METADATA_KEY in field.metadata:
-            factory = field.default_factory
-            default = field.default if factory is dataclasses.MISSING else factory()
-            yield Setting(name=field.name, default=default, **field.metadata[METADATA_KEY])
+    """The settings that a class declares, in their order."""
+    return (value for value in vars(section).values() if isinstance(value, Setting))

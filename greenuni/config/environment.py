@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 
 from greenuni.config.commandline import parse_arguments
@@ -37,8 +36,13 @@ def read_variables(environ: Mapping[str, str]) -> Layer:
 
 def read_arguments(environ: Mapping[str, str]) -> Layer:
     """What ``GREENUNI_CMD_ARGS`` says, split as a shell would. Raises `ConfigError`."""
+    text = environ.get(ARGUMENTS, "")
+    if not text:
+        return Layer()
+    import shlex  # what no process keeps that has no such variable
+
     try:
-        arguments = shlex.split(environ.get(ARGUMENTS, ""))
+        arguments = shlex.split(text)
     except ValueError as error:
         raise ConfigError(f"environment variable {ARGUMENTS}: {error}") from None
     return parse_arguments(arguments, Rank.ARGUMENTS_IN_ENVIRONMENT, ARGUMENTS)

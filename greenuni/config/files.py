@@ -26,11 +26,12 @@ PROJECT_TABLE = "[tool.greenuni]"
 MODULE_NAME = "__config__"  # as gunicorn calls it
 
 
-def read_file(location: str | None, directory: Path) -> Layer:
-    """The settings of the file at ``location``, else of the one found in ``directory``, if any.
+def read_file(location: str | None, start: str) -> Layer:
+    """The settings of the file at ``location``, else of the one found in the directory ``start``, if any.
 
     Raises `ConfigError`, with the user's traceback when a Python file raised.
     """
+    directory = Path(start)
     if location is None:
         return _read_found(directory)
     if location.startswith("python:"):
@@ -66,7 +67,7 @@ def _read_path(path: Path, shown: str) -> Layer:
         layer = given_by_table(_project_table(path) or {}, f"{shown} {PROJECT_TABLE}")
     else:
         layer = given_by_table(_parsed(path), shown)
-    layer.file = path.resolve()
+    layer.file = str(path.resolve())
     return layer
 
 

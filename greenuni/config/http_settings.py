@@ -5,15 +5,12 @@ What governs a request head is for the whole server: until it is read, nobody kn
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from greenuni.config.declare import Alias, Applies, Difference, Scope, setting
 from greenuni.config.kinds import Choice, ProxyAddresses, RootPath, Seconds, Switch, Text, Whole
 
 FIELDS_MAXIMUM = 32768  # as gunicorn, and as greenuni.http.Limits
 
 
-@dataclass(frozen=True, kw_only=True)
 class TimeSettings:
     """How long to wait for what."""
 
@@ -107,7 +104,6 @@ class TimeSettings:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class LimitSettings:
     """How large a request may be, and where large bodies wait."""
 
@@ -172,7 +168,6 @@ class LimitSettings:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class EngineSettings:
     """What reads requests."""
 
@@ -185,7 +180,6 @@ class EngineSettings:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class ProxySettings:
     """What stands in front of the server."""
 

@@ -6,9 +6,8 @@ The sources, lowest first: defaults, the configuration file, single environment 
 
 from __future__ import annotations
 
-import dataclasses
+import os.path
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from greenuni.config.address import ANY_HOST, DEFAULT_PORT, LOCAL_HOST, TcpAddress
@@ -40,26 +39,25 @@ def read_config(arguments: Sequence[str], environ: Mapping[str, str], directory:
     server was started: relative paths of the command line and default files are looked up there,
     whatever the current directory has become. Raises `ConfigError`.
     """
-    start = Path(directory)
     command_line = parse_arguments(arguments, Rank.COMMAND_LINE, COMMAND_LINE)
     in_environment = read_arguments(environ)
     located = command_line.values.get("config") or in_environment.values.get("config")
-    file = _read_file(located.parse() if located else None, start)
+    file = _read_file(located.parse() if located else None, directory)
     layers = [file, read_variables(environ), in_environment, command_line]
-    config = _settled(Draft(layers), start, file.file).finish()
+    config = _settled(Draft(layers), directory, file.file).finish()
     pools = [
-        _pool_config(name, [*layers, layer], config, start, file.file)
+        _pool_config(name, [*layers, layer], config, directory, file.file)
         for name, layer in file.pools.items()
     ]
     notes = [note for layer in file.pools.values() for note in layer.notes]
-    config = dataclasses.replace(config, pools=tuple(pools), notes=(*config.notes, *notes))
+    config = config.replace(pools=tuple(pools), notes=(*config.notes, *notes))
     for whole in (config, *pools):
-        check_config(whole, start)
+        check_config(whole, directory)
     check_pools(config)
     return config
 
 
-def _settled(draft: Draft, start: Path, file: Path | None) -> Draft:
+def _settled(draft: Draft, start: str, file: str | None) -> Draft:
     """Every question that one value asks of another is answered."""
     draft.fold_address()
     draft.count_workers()
@@ -70,14 +68,14 @@ def _settled(draft: Draft, start: Path, file: Path | None) -> Draft:
 
 
 def _pool_config(
-    name: str, layers: Sequence[Layer], server: Config, start: Path, file: Path | None
+    name: str, layers: Sequence[Layer], server: Config, start: str, file: str | None
 ) -> Config:
     """What holds for one pool: the last of ``layers`` is its own."""
     draft = Draft(layers)
     draft.find_place(server)
     own = frozenset(layers[-1].values)
     config = _settled(draft, start, file).finish()
-    return dataclasses.replace(config, pool=name, given_in_pool=own, notes=())
+    return config.replace(pool=name, given_in_pool=own, notes=())
 
 
 def asks_for(name: str, arguments: Sequence[str], environ: Mapping[str, str]) -> bool:
@@ -87,13 +85,14 @@ def asks_for(name: str, arguments: Sequence[str], environ: Mapping[str, str]) ->
     return given is not None and given.parse() is True
 
 
-def _read_file(location: str | None, directory: Path) -> Layer:
+def _read_file(location: str | None, directory: str) -> Layer:
     """See `files.read_file`, which is imported where there is something to read.
 
     It takes the tables of other servers' settings along: half a megabyte in the arbiter and its workers.
     """
     names = (*OWN_FILES, GUNICORN_FILE, PROJECT_FILE)
-    if location is None and not any((directory / name).is_file() for name in names):
+    is_there = any(os.path.isfile(os.path.join(directory, name)) for name in names)
+    if location is None and not is_there:
         return Layer()
     from greenuni.config.files import read_file
 
@@ -177,16 +176,16 @@ class Draft:
         elif "mount" in self._values:
             self._values["bind"] = (*server.bind, *self._values["bind"])
         if self._rank("chdir") == Rank.POOL and server.chdir is not None:
-            self._values["chdir"] = str(Path(server.chdir, self._values["chdir"]))
+            self._values["chdir"] = os.path.join(server.chdir, self._values["chdir"])
 
-    def locate(self, start: Path, file: Path | None) -> None:
+    def locate(self, start: str, file: str | None) -> None:
         """Make ``chdir`` and the file that was read absolute: they outlive the current directory."""
         if self._value("chdir") is not None:
-            self._values["chdir"] = str((start / self._value("chdir")).resolve())
+            self._values["chdir"] = os.path.realpath(os.path.join(start, self._value("chdir")))
         if file is not None:
-            found = Origin(Rank.FILE, "current directory", file.name)
+            found = Origin(Rank.FILE, "current directory", os.path.basename(file))
             given = self._given.get("config")
-            self._derive("config", str(file), given.origin if given else found)
+            self._derive("config", file, given.origin if given else found)
 
     def finish(self) -> Config:
         """The frozen result."""

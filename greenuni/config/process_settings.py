@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from greenuni.config.declare import Alias, Applies, Difference, Scope, setting
@@ -29,7 +28,6 @@ DEFAULT_ACCESS_LOG_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s"
 PATH = Text("PATH", "path")
 
 
-@dataclass(frozen=True, kw_only=True)
 class ApplicationSettings:
     """Which application, and how it is called."""
 
@@ -110,7 +108,6 @@ class ApplicationSettings:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class SocketSettings:
     """Where the server listens."""
 
@@ -154,7 +151,6 @@ class SocketSettings:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class WorkerSettings:
     """How many processes, and what each may take on."""
 
@@ -251,7 +247,6 @@ class WorkerSettings:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class ProcessSettings:
     """As whom and under which name the processes run."""
 
@@ -300,7 +295,6 @@ class ProcessSettings:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class LogSettings:
     """The error log and the access log."""
 
@@ -351,7 +345,7 @@ class LogSettings:
         help="logging configuration as JSON, for logging.config.dictConfig",
         scope=Scope.SERVER,
     )
-    logconfig_dict: dict[str, Any] = setting(  # noqa: RUF009  # it makes a field
+    logconfig_dict: dict[str, Any] = setting(  # it makes a field
         {},
         Table(),
         help="logging configuration for logging.config.dictConfig",
@@ -366,7 +360,6 @@ class LogSettings:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
 class CommandSettings:
     """What the command does besides serving."""
 

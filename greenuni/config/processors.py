@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
-CGROUP_ROOT = Path("/sys/fs/cgroup")
-OWN_CGROUPS = Path("/proc/self/cgroup")
+CGROUP_ROOT = "/sys/fs/cgroup"
+OWN_CGROUPS = "/proc/self/cgroup"
 CPU_CONTROLLERS = ("cpu,cpuacct", "cpu")  # the names under which version 1 is mounted
 
 
-@dataclass(frozen=True)
-class Processors:
+class Processors(NamedTuple):
     """``affinity`` is the number of CPUs we may run on, ``quota`` the CPU time a second, if limited."""
 
     affinity: int
@@ -46,7 +44,7 @@ def _affinity() -> int:
     return os.cpu_count() or 1
 
 
-def cgroup_quota(own_cgroups: Path, root: Path) -> float | None:
+def cgroup_quota(own_cgroups: str, root: str) -> float | None:
     """The strictest CPU quota on the way from our cgroup to the root, in CPUs; None without one.
 
     ``own_cgroups`` is ``/proc/self/cgroup``: lines of ``number:controllers:path``, where version 2
@@ -57,37 +55,37 @@ def cgroup_quota(own_cgroups: Path, root: Path) -> float | None:
     return min(quotas) if quotas else None
 
 
-def _quotas(own_cgroups: Path, root: Path) -> Iterator[float]:
+def _quotas(own_cgroups: str, root: str) -> Iterator[float]:
     for line in _lines(own_cgroups):
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if not controllers:
-            for mount in (root, root / "unified"):
+            for mount in (root, os.path.join(root, "unified")):
                 yield from _each_level(mount, path, _quota_of_version_2)
         elif "cpu" in controllers.split(","):
             for name in CPU_CONTROLLERS:
-                yield from _each_level(root / name, path, _quota_of_version_1)
+                yield from _each_level(os.path.join(root, name), path, _quota_of_version_1)
 
 
-def _each_level(mount: Path, path: str, read: Callable[[Path], float | None]) -> Iterator[float]:
+def _each_level(mount: str, path: str, read: Callable[[str], float | None]) -> Iterator[float]:
     """The quota of a cgroup and of each of its ancestors, where there is one."""
     names = [name for name in path.split("/") if name not in ("", "..")]
     for depth in range(len(names), -1, -1):
-        quota = read(mount.joinpath(*names[:depth]))
+        quota = read(os.path.join(mount, *names[:depth]))
         if quota is not None:
             yield quota
 
 
-def _quota_of_version_1(directory: Path) -> float | None:
+def _quota_of_version_1(directory: str) -> float | None:
     """``cpu.cfs_quota_us`` is -1 without a limit."""
-    quota = _lines(directory / "cpu.cfs_quota_us")
-    period = _lines(directory / "cpu.cfs_period_us")
+    quota = _lines(os.path.join(directory, "cpu.cfs_quota_us"))
+    period = _lines(os.path.join(directory, "cpu.cfs_period_us"))
     return _ratio(quota[0], period[0]) if quota and period else None
 
 
-def _quota_of_version_2(directory: Path) -> float | None:
+def _quota_of_version_2(directory: str) -> float | None:
     """``cpu.max`` holds ``quota period`` in microseconds, or ``max period`` without a limit."""
-    words = " ".join(_lines(directory / "cpu.max")).split()
+    words = " ".join(_lines(os.path.join(directory, "cpu.max"))).split()
     return _ratio(words[0], words[1]) if len(words) == 2 else None
 
 
@@ -99,9 +97,10 @@ def _ratio(quota: str, period: str) -> float | None:
     return microseconds / window if microseconds > 0 and window > 0 else None
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: str) -> list[str]:
     """The lines of a file of the kernel's, none if it is not there."""
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        with open(path, encoding="utf-8") as file:
+            return file.read().splitlines()
     except OSError:
         return []

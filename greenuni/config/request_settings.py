@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from greenuni.config.declare import Applies, setting
 from greenuni.config.kinds import DisconnectRules, Paths, Seconds, Whole
 
 
-@dataclass(frozen=True, kw_only=True)
 class RequestSettings:
     """What one request may cost."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from greenuni.config.address import Address, parse_address
@@ -29,7 +28,6 @@ from greenuni.routing import Mounted, parse_mounted
 DEFAULT_SOURCE = "default"
 
 
-@dataclass(frozen=True, kw_only=True)
 class Config(
     ApplicationSettings,
     SocketSettings,
@@ -55,14 +53,36 @@ class Config(
     pool is all that its workers listen on, and its ``mount`` is None when that leaves out the shared port.
     """
 
-    pool: str = ""
-    pools: tuple[Config, ...] = field(default=(), repr=False)
-    given_in_pool: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    pool: str
+    pools: tuple[Config, ...]
+    given_in_pool: frozenset[str]
+    sources: Mapping[str, str]
+    written: Mapping[str, str]
+    notes: tuple[str, ...]
+    workers_arithmetic: str
 
-    sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    notes: tuple[str, ...] = field(default=(), compare=False, repr=False)
-    workers_arithmetic: str = field(default="", compare=False, repr=False)
+    def __init__(self, **given: Any) -> None:
+        """What is not ``given`` has its default. Raises ``TypeError`` for a name that is no setting."""
+        unknown = given.keys() - SETTINGS.keys() - WITHOUT_SETTING.keys()
+        if unknown:
+            raise TypeError(f"Config has no {', '.join(sorted(unknown))}")
+        defaults = {setting.name: setting.default for setting in SETTINGS.values()}
+        vars(self).update({**WITHOUT_SETTING, **defaults, **given})
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name} of a Config cannot be set: make another one, with replace")
+
+    def __eq__(self, other: object) -> bool:
+        """Whether they say the same, wherever they have it from."""
+        if not isinstance(other, Config):
+            return NotImplemented
+        return all(
+            getattr(self, name) == getattr(other, name) for name in (*SETTINGS, "pool", "pools")
+        )
+
+    def replace(self, **changed: Any) -> Config:
+        """The same but for what has ``changed``."""
+        return Config(**(vars(self) | changed))
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -111,6 +131,16 @@ class Config(
         return f"<{name} {given}>" if given else f"<{name} of defaults>"
 
 
+# What a configuration is told of itself, and its default.
+WITHOUT_SETTING: Mapping[str, Any] = {
+    "pool": "",
+    "pools": (),
+    "given_in_pool": frozenset(),
+    "sources": {},
+    "written": {},
+    "notes": (),
+    "workers_arithmetic": "",
+}
 SECTIONS: Mapping[str, type[Any]] = {
     "Application": ApplicationSettings,
     "Server socket": SocketSettings,

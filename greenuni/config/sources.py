@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from greenuni.config.declare import Setting
 from greenuni.errors import ConfigError
@@ -26,8 +24,7 @@ class Rank(enum.IntEnum):
     POOL = 5  # what a pool says of itself is closer to it than what is said of all
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a value was written: in which source, and under which name."""
 
     rank: Rank
@@ -50,8 +47,7 @@ class Origin:
         return f"{self.name} in {self.place}"
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(NamedTuple):
     """One value as a source has it, not parsed yet."""
 
     setting: Setting
@@ -66,14 +62,14 @@ class Given:
             raise ConfigError(f"{self.origin.subject()}: {reason}") from None
 
 
-@dataclass
 class Layer:
     """Everything that one source says, and lines about it that should be shown at start."""
 
-    values: dict[str, Given] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    file: Path | None = None  # that it was read from
-    pools: dict[str, Layer] = field(default_factory=dict)  # what it says of each pool
+    def __init__(self) -> None:
+        self.values: dict[str, Given] = {}
+        self.notes: list[str] = []
+        self.file: str | None = None  # that it was read from
+        self.pools: dict[str, Layer] = {}  # what it says of each pool
 
     def give(self, given: Given) -> None:
         """Add a value. Repeated flags of a repeatable setting add up; otherwise the last one counts."""

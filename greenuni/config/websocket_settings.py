@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from greenuni.config.declare import Alias, Applies, setting
 from greenuni.config.kinds import Seconds, Switch, Whole
 
@@ -23,7 +21,6 @@ class LeavingCode(Whole):
         return code
 
 
-@dataclass(frozen=True, kw_only=True)
 class WebSocketSettings:
     """How large, how many, how long."""
 

@@ -227,7 +227,7 @@ class Connection(Sides):
             return self._read_chunked_body(self._message)
         if self._remaining == 0:
             self.advance(REQUEST_END)
-            return EndOfMessage()
+            return EndOfMessage([])
         if not self._buffer:
             return None
         data = self._cut(self._remaining)

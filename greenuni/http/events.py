@@ -7,8 +7,7 @@ https://h11.readthedocs.io/en/latest/api.html
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from greenuni.http.states import State
 
@@ -25,22 +24,19 @@ class Signal(enum.Enum):
         return self.name
 
 
-@dataclass(slots=True)
-class Data:
+class Data(NamedTuple):
     """Some bytes of a body, without any framing."""
 
     data: bytes
 
 
-@dataclass(slots=True)
-class EndOfMessage:
+class EndOfMessage(NamedTuple):
     """The end of a message, with the trailer fields of a chunked one."""
 
-    headers: Headers = field(default_factory=list)
+    headers: Headers
 
 
-@dataclass(slots=True)
-class ConnectionClosed:
+class ConnectionClosed(NamedTuple):
     """The peer will send nothing more, and stopped at the end of a message."""
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from binascii import unhexlify
 from typing import NamedTuple
-from urllib.parse import unquote_to_bytes
 
 from greenuni.errors import RemoteProtocolError
 from greenuni.http.grammar import HOST
 
+_ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 _ABSOLUTE_FORM = re.compile(rb"(?i:https?)://([^/?]*)([^?]*)(?:\?(.*))?")
 
 
@@ -53,4 +54,8 @@ def _parse_absolute_form(target: bytes) -> Target:
 
 def decoded(raw_path: bytes) -> bytes:
     """Percent-decoded once. An escape that is none stays as it is: browsers do send ``/50%off``."""
-    return unquote_to_bytes(raw_path) if b"%" in raw_path else raw_path
+    return _ESCAPES.sub(_octets, raw_path) if b"%" in raw_path else raw_path
+
+
+def _octets(escapes: re.Match[bytes]) -> bytes:
+    return unhexlify(escapes[0].replace(b"%", b""))

@@ -12,11 +12,9 @@ import logging
 import os
 import re
 import time
-from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from greenuni.errors import ConfigError
 
@@ -25,8 +23,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 JSON_FORMAT = "json"
 
 
-@dataclass(frozen=True)
-class Exchange:
+class Exchange(NamedTuple):
     """One request and the response it got, as a shell saw them when the response had ended."""
 
     client: str  # address of the peer, or "" over a UNIX socket
@@ -70,6 +67,8 @@ def _user(exchange: Exchange) -> str:
     """The user name of Basic credentials (RFC 7617), or ``-``."""
     for name, value in exchange.headers:
         if name == b"authorization" and value[:6].lower() == b"basic ":
+            from base64 import b64decode  # which few need
+
             try:
                 return escape(b64decode(value[6:], validate=True).split(b":", 1)[0]) or "-"
             except Base64Error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import signal
 import sys
@@ -241,4 +240,4 @@ def with_jitter(config: Config) -> Config:
     import random  # where it is not asked for, no worker keeps it in memory
 
     drawn = config.max_requests + random.randint(0, config.max_requests_jitter)
-    return dataclasses.replace(config, max_requests=drawn)
+    return config.replace(max_requests=drawn)

@@ -24,6 +24,7 @@ REPEAT = 60.0  # seconds until a request is named again
 MOST_NAMED = 5  # requests in one report; of a worker that is stuck as a whole the rest is the same
 _NOT_SHOWN = (threading.__file__, "<frozen runpy>")  # how a thread begins
 _Find = Callable[[float], Iterable[LongRequest]]
+_Key = tuple[str, float]  # of a request: its title, and when it began
 
 
 class LongRequests:
@@ -33,7 +34,7 @@ class LongRequests:
         self._timeout = timeout  # seconds, 0 for never
         self._find = find
         self._log = log
-        self._named: dict[LongRequest, float] = {}  # when, by monotonic time, as all times here
+        self._named: dict[_Key, float] = {}  # when, by monotonic time, as all times here
         self._next_at = 0.0
         self._writer: threading.Thread | None = None
 
@@ -44,11 +45,14 @@ class LongRequests:
         self._next_at = now + min(LONGEST_PAUSE, self._timeout / 4)
         if self._writer is not None and self._writer.is_alive():
             return
-        found = list(self._find(now - self._timeout))
-        self._named = {request: self._named[request] for request in found if request in self._named}
-        due = [request for request in found if now >= self._named.get(request, 0.0) + REPEAT]
+        found = self._find(now - self._timeout)
+        running = {_key(request): request for request in found}
+        self._named = {key: at for key, at in self._named.items() if key in running}
+        due = [
+            request for key, request in running.items() if now >= self._named.get(key, 0.0) + REPEAT
+        ]
         if due:
-            self._named.update(dict.fromkeys(due, now))
+            self._named.update((_key(request), now) for request in due)
             self._write(self._report(due, now))
 
     def _report(self, due: list[LongRequest], now: float) -> list[str]:
@@ -73,6 +77,10 @@ class LongRequests:
 
     def __repr__(self) -> str:
         return f"<LongRequests over {self._timeout:g} s, {len(self._named)} named>"
+
+
+def _key(request: LongRequest) -> _Key:
+    return request.title, request.since
 
 
 def stack_of(request: LongRequest) -> list[str]:

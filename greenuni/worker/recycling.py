@@ -9,20 +9,20 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 from greenuni.config import Config
 
 CHECK_INTERVAL = 5.0  # seconds
 AGE_JITTER = 0.1  # of max_worker_age, at most, is added to it
 MEBIBYTE = 1 << 20
-_STATM = Path("/proc/self/statm")
+_STATM = "/proc/self/statm"
 
 
 def resident_bytes() -> int | None:
     """Resident memory of this process, with what it shares; None where the system has no /proc."""
     try:
-        return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        with open(_STATM, encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return None
 

@@ -21,8 +21,7 @@ import errno
 import logging
 import os
 import time
-from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple
 
 from greenuni.poller import wait_writable
 from greenuni.transfer import send
@@ -47,8 +46,7 @@ class SourceTruncated(Exception):
     """A file that is being sent is shorter than it was."""
 
 
-@dataclass(frozen=True)
-class OutputLimits:
+class OutputLimits(NamedTuple):
     """Bytes in memory and on disk for one response, seconds without progress (0: for ever)."""
 
     memory: int

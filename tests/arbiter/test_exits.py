@@ -62,7 +62,7 @@ def test_wait_statuses_are_read(end: object, exit: Exit) -> None:
 def test_the_counter_tells_each_kill_once(tmp_path: Path) -> None:
     file = tmp_path / "memory.events"
     file.write_text("low 0\noom 3\noom_kill 2\n")
-    counter = OomCounter(file)
+    counter = OomCounter(str(file))
     assert not counter.take()
     file.write_text("low 0\noom 5\noom_kill 4\n")
     assert counter.take()
@@ -73,7 +73,7 @@ def test_the_counter_tells_each_kill_once(tmp_path: Path) -> None:
 def test_kills_that_concerned_nobody_are_forgotten(tmp_path: Path) -> None:
     file = tmp_path / "memory.events"
     file.write_text("oom_kill 0\n")
-    counter = OomCounter(file)
+    counter = OomCounter(str(file))
     file.write_text("oom_kill 1\n")
     counter.forget()
     assert not counter.take()
@@ -83,7 +83,7 @@ def test_kills_that_concerned_nobody_are_forgotten(tmp_path: Path) -> None:
 def test_without_a_counter_nothing_is_out_of_memory(tmp_path: Path, content: str) -> None:
     file = tmp_path / "memory.events"
     file.write_text(content)
-    counter = OomCounter(file)
+    counter = OomCounter(str(file))
     file.unlink()
     assert not counter.take()
     assert not OomCounter(None).take()
@@ -106,10 +106,10 @@ def test_the_counter_is_found(tmp_path: Path, membership: str, there: str) -> No
     file = mounted / there
     file.parent.mkdir(parents=True)
     file.write_text("oom_kill 0\n")
-    assert find_oom_file(proc, mounted) == file
+    assert find_oom_file(str(proc), str(mounted)) == str(file)
 
 
 def test_a_machine_without_cgroups_has_none(tmp_path: Path) -> None:
-    assert find_oom_file(tmp_path / "missing", tmp_path) is None
+    assert find_oom_file(str(tmp_path / "missing"), str(tmp_path)) is None
     (tmp_path / "cgroup").write_text("0::/\n")
-    assert find_oom_file(tmp_path / "cgroup", tmp_path) is None
+    assert find_oom_file(str(tmp_path / "cgroup"), str(tmp_path)) is None

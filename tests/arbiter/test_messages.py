@@ -32,7 +32,9 @@ ALL: list[Message] = [
 
 
 def test_messages_come_back_as_they_were() -> None:
-    assert list(Decoder().feed(b"".join(map(encode, ALL)))) == ALL
+    found = list(Decoder().feed(b"".join(map(encode, ALL))))
+    assert found == ALL
+    assert [type(message) for message in found] == [type(message) for message in ALL]
 
 
 def test_messages_come_back_byte_by_byte() -> None:

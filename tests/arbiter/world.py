@@ -42,7 +42,7 @@ class World:
         **plan: float | bool,
     ) -> None:
         self.plan = Plan(workers=workers, **plan)  # type: ignore[arg-type]
-        self.fleet = Fleet.start(dict.fromkeys(pools, self.plan), signal_pool)
+        self.fleet = Fleet(dict.fromkeys(pools, self.plan), signal_pool)
         self.table = self.fleet.tables[0]
         self.now = 1000.0
         self.commands: list[Command] = []
@@ -94,7 +94,7 @@ class World:
         return self.configured(reload.generation, **plan)
 
     def configured(self, generation: int, **plan: float | bool) -> list[Command]:
-        new = Plan(**{**vars(self.plan), **plan})  # type: ignore[arg-type]
+        new = self.plan._replace(**plan)  # type: ignore[arg-type]
         return self.feed(Configured(generation, {"": new}))
 
     def reload(self, **plans: Plan) -> list[Command]:

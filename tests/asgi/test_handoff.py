@@ -391,7 +391,7 @@ def test_a_request_does_not_travel_for_ever(backend: str) -> None:
         serving(
             application("api"),
             backend,
-            pools=dataclasses.replace(api, mounts=tuple(reversed(api.mounts))),
+            pools=Pools(1, api.names, api.mounts[::-1], api.queues, api.arrivals, api.down),
         ),
         first.client() as client,
     ):

@@ -386,7 +386,7 @@ def test_mounts_of_pools_that_cannot_be(toml: str, sentence: str, pools: Pools) 
 def test_the_directory_of_a_pools_socket_is_checked(read: Read, tmp_path: Path) -> None:
     (tmp_path / "greenuni.toml").write_text('[pools.a]\napp = "a:b"\nbind = "unix:/no/where.sock"')
     with pytest.raises(ConfigError, match=r"--bind \(greenuni.toml pools.a\): .* no directory"):
-        check_outputs(read(), tmp_path)
+        check_outputs(read(), str(tmp_path))
 
 
 # What is shown

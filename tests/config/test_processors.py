@@ -37,7 +37,7 @@ def system(root: Path, own: str, files: dict[str, str]) -> float | None:
     for name, text in files.items():
         (root / "sys" / name).parent.mkdir(parents=True, exist_ok=True)
         (root / "sys" / name).write_text(text)
-    return cgroup_quota(root / "cgroup", root / "sys")
+    return cgroup_quota(str(root / "cgroup"), str(root / "sys"))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_quota(own: str, files: dict[str, str], quota: float | None, tmp_path: P
 
 
 def test_no_cgroups_at_all(tmp_path: Path) -> None:
-    assert cgroup_quota(tmp_path / "none", tmp_path / "sys") is None
+    assert cgroup_quota(str(tmp_path / "none"), str(tmp_path / "sys")) is None
 
 
 def test_this_process_is_counted(read: Read) -> None:

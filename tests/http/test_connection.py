@@ -69,7 +69,7 @@ class TestReading:
         assert connection.next_event() is NEED_DATA
         connection.receive_data(b"lo")
         assert connection.next_event() == Data(b"lo")
-        assert connection.next_event() == EndOfMessage()
+        assert connection.next_event() == EndOfMessage([])
         assert connection.their_state is DONE
         assert connection.next_event() is NEED_DATA
         answer(connection, request)
@@ -96,7 +96,7 @@ class TestReading:
     def test_the_next_request_waits(self) -> None:
         connection = connected(GET + TRAILING)
         request = next_request(connection)
-        assert connection.next_event() == EndOfMessage()
+        assert connection.next_event() == EndOfMessage([])
         assert connection.next_event() is PAUSED
         assert connection.trailing_data == (TRAILING, False)
         answer(connection, request)
@@ -125,7 +125,7 @@ class TestReading:
         with pytest.raises(LocalProtocolError):
             connection.start_next_cycle()
         connection.receive_data(b"llo" + GET)
-        while connection.next_event() != EndOfMessage():
+        while connection.next_event() != EndOfMessage([]):
             pass
         connection.start_next_cycle()
         assert next_request(connection).target == b"/get"
@@ -166,7 +166,7 @@ class TestEnd:
         answer(connection, request)
         connection.start_next_cycle()
         second = next_request(connection)
-        assert connection.next_event() == EndOfMessage()
+        assert connection.next_event() == EndOfMessage([])
         assert connection.next_event() == ConnectionClosed()
         assert b"Connection: close\r\n" in answer(connection, second)
         assert connection.our_state is MUST_CLOSE
@@ -359,7 +359,7 @@ class TestLimits:
         connection = connected(CHUNKED + b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", limits)
         next_request(connection)
         assert connection.next_event() == Data(b"hello")
-        assert connection.next_event() == EndOfMessage()
+        assert connection.next_event() == EndOfMessage([])
         assert next_request(connected(POST, limits)).content_length == 5
 
 

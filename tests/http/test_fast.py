@@ -221,7 +221,7 @@ class TestChunks:
         connection.receive_data(CHUNKED + CHUNKS)
         connection.next_event()
         assert connection.next_event() == Data(b"hello, world\r\n 12")
-        assert connection.next_event() == EndOfMessage()
+        assert connection.next_event() == EndOfMessage([])
 
     @pytest.mark.parametrize(
         "chunks",

@@ -88,7 +88,7 @@ def test_a_request_in_two_pieces(data: bytes, engine: str) -> None:
         content = b""
         while isinstance(event := connection.next_event(), Data):
             content += event.data
-        assert event == EndOfMessage()
+        assert event == EndOfMessage([])
         assert content == data.partition(b"\r\n\r\n")[2]
 
 

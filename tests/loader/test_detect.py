@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from greenuni.loader import describe, detect
+from greenuni.interfaces import describe, detect
 from greenuni.shell import Interface
 
 WSGI, ASGI3, ASGI2 = Interface.WSGI, Interface.ASGI3, Interface.ASGI2
@@ -254,7 +254,7 @@ from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.middleware.gzip import GZipMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
-from greenuni.loader import describe, detect
+from greenuni.interfaces import describe, detect
 
 def marked(*args): ...
 apps = [Flask("a"), ProxyFix(Flask("a")), get_wsgi_application(), get_asgi_application(), FastAPI(),

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ def restore_loggers() -> Iterator[None]:
 
 
 def logs_with(**settings: Any) -> Logs:
-    return Logs(replace(Config(), **settings))
+    return Logs(Config(**settings))
 
 
 def test_error_log_goes_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:

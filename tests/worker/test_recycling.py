@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from typing import Any
 
@@ -19,7 +18,7 @@ class Looked:
         self.reasons: list[str] = []
         self.now = 1000.0
         readings = iter(resident)
-        config = dataclasses.replace(Config(), **settings)
+        config = Config(**settings)
         log = logging.getLogger("greenuni.error")
         self.recycling = Recycling(config, log, self.reasons.append, lambda: next(readings))
         self.recycling.begin(self.now)

@@ -67,7 +67,7 @@ class Server:
 
     def run(self) -> None:
         """Serve until told to stop, and drained."""
-        with _restored_signals():
+        with _deaf_afterwards():
             anyio.run(self._main, backend=self._loop.backend, backend_options=self._loop.options)
         if self._failure is not None:
             raise self._failure
@@ -281,20 +281,25 @@ def _received_signals() -> Iterator[AsyncIterator[signal.Signals] | None]:
     """Our signals as a stream; None in a thread, which cannot have any."""
     if threading.current_thread() is threading.main_thread():
         with anyio.open_signal_receiver(*SIGNALS) as signals:
-            yield signals
+            try:
+                yield signals
+            finally:
+                # What comes from now on waits: the loop leaves the default behind, which is death.
+                signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     else:
         yield None
 
 
 @contextlib.contextmanager
-def _restored_signals() -> Iterator[None]:
-    """Give the worker its handlers back: the loop leaves the default behind, which is death."""
-    if threading.current_thread() is threading.main_thread():
-        handlers = {number: signal.getsignal(number) for number in SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-    else:
+def _deaf_afterwards() -> Iterator[None]:
+    """Ignore, when the loop has gone, what comes second: it ends already.
+
+    Ctrl-C reaches the worker by itself, and QUIT follows from the arbiter.
+    """
+    try:
         yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

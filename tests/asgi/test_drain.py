@@ -341,10 +341,19 @@ def test_a_blocking_endpoint_does_not_hold_up_a_quick_stop(backend: str) -> None
 
 
 SCRIPT = """
-import logging, socket, sys, anyio
+import logging, os, socket, sys, anyio
 from greenuni.asgi import serve
 from greenuni.shell import Interface
 from greenuni.testing import fake_seat
+
+async def until_the_loop_ends():
+    try:
+        yield
+    finally:
+        print("late", flush=True)
+        os.kill(os.getpid(), int(sys.argv[2]))
+
+left_behind = until_the_loop_ends()
 
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
@@ -352,6 +361,8 @@ async def app(scope, receive, send):
         await send({"type": "lifespan.startup.complete"})
         await receive()
         print("shutdown", flush=True)
+        if len(sys.argv) > 2:
+            await anext(left_behind)
         return await send({"type": "lifespan.shutdown.complete"})
     await send({"type": "http.response.start", "status": 200})
     await send({"type": "http.response.body", "body": b"x", "more_body": True})
@@ -386,6 +397,24 @@ def test_signals(backend: str, number: signal.Signals) -> None:
                 body = client.rest()
             assert body.endswith(b"0\r\n\r\n") == (number == signal.SIGTERM)
             assert process.stdout.read() == "shutdown\nend\n"
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_what_comes_while_the_loop_ends_is_too_late(backend: str, number: signal.Signals) -> None:
+    """Ctrl-C reaches the workers themselves, and then QUIT comes from the arbiter."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, backend, str(int(number))],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline()
+            os.kill(process.pid, signal.SIGINT)
+            assert process.stdout.read() == "shutdown\nlate\nend\n"
             assert process.wait(10) == 0
         finally:
             process.kill()

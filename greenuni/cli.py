@@ -21,7 +21,7 @@ from greenuni.config import (
     render_config,
     render_given,
 )
-from greenuni.config.commandline import USAGE
+from greenuni.config.usage import USAGE
 from greenuni.errors import ConfigError, GreenuniError
 from greenuni.shell import Application
 

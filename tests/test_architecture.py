@@ -105,6 +105,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 # What costs every process memory and is needed by few: imported where it is used.
 SELDOM_NEEDED = {
+    "argparse",
     "ast",
     "base64",
     "dataclasses",

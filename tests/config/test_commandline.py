@@ -1,4 +1,4 @@
-"""Flags that nobody knows, flags of other servers, and how argparse's own complaints read."""
+"""How the command line is read: spellings, values, flags that nobody knows and those of other servers."""
 
 from __future__ import annotations
 
@@ -24,12 +24,18 @@ Read = Callable[..., Config]
         ("--treads 3", "--treads is not an option of Greenuni: did you mean --threads?"),
         ("-x", "-x is not an option of Greenuni: greenuni --help shows all"),
         ("--zzzz", "--zzzz is not an option of Greenuni: greenuni --help shows all"),
-        ("--workers", "expected one argument"),
-        ("--workers --reload", "expected one argument"),
+        ("--workers", "--workers needs a value"),
+        ("--workers --reload", "--workers needs a value"),
+        ("a:app -w -x", "-w needs a value"),
+        ("--workers --", "--workers needs a value"),
         ("--max-requests -1", "--max-requests: -1 is less than 0"),
-        ("--reload=yes", "ignored explicit argument 'yes'"),
+        ("--max-requests -.5", "--max-requests: '-.5' is not a whole number"),
+        ("--workers=", "--workers: '' is not a whole number"),
+        ("--reload=yes", "--reload takes no value: leave out 'yes'"),
+        ("--reload=", "--reload takes no value: leave out ''"),
         ("a:app b:app", "'b:app' is one argument too many"),
         ("-w 2 a:app --reload b:app", "'b:app' is one argument too many"),
+        ("a:app -- b:app", "'b:app' is one argument too many"),
     ],
 )
 def test_refused_in_one_sentence(arguments: str, sentence: str, read: Read) -> None:
@@ -56,6 +62,7 @@ def test_no_flag_is_abbreviated(read: Read) -> None:
         "main:app -w 2 --reload",
         "-w 2 main:app --reload",
         "-w2 --reload main:app",
+        "-w=2 --reload main:app",
         "--workers=2 --reload -- main:app",
     ],
 )

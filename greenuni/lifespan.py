@@ -21,8 +21,6 @@ import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-import anyio
-
 from greenuni.errors import BootError, user_traceback, without_our_frames
 
 LIFESPAN_SPEC_VERSION = "2.0"
@@ -47,6 +45,9 @@ class Stage(enum.Enum):
 class Lifespan:
     """One run of the lifespan scope. ``run`` is a task of its own, beside whoever calls the rest.
 
+    ``new_event`` makes an event of the loop in which it runs (``asyncio.Event`` or ``anyio.Event``), and
+    ``cancelled`` is what a cancelled task is thrown there.
+
     ``context`` is a copy of the application's context when startup completed, ``state`` what it put
     into ``scope["state"]`` on top of what was there. ``on_change`` is called at each change of the stage;
     ``name`` is for messages where there are several applications.
@@ -55,6 +56,8 @@ class Lifespan:
     def __init__(
         self,
         app: Callable[..., Awaitable[None]],
+        new_event: Callable[[], Any],
+        cancelled: type[BaseException],
         *,
         name: str = "",
         state: dict[str, Any] | None = None,
@@ -65,13 +68,15 @@ class Lifespan:
         self.state: dict[str, Any] = state if state is not None else {}
         self.failure = ""  # why startup or shutdown failed
         self._app = app
+        self._new_event = new_event
+        self._cancelled = cancelled
         self._name = name
         self._is_required = is_required
         self._on_change = on_change
         self._stage = Stage.CALLED
         self._details = ""
         self._is_to_stop = False
-        self._changed = anyio.Event()
+        self._changed = new_event()
 
     def __repr__(self) -> str:
         return f"<Lifespan{f' of {self._name}' if self._name else ''} {self._stage.value}>"
@@ -85,7 +90,7 @@ class Lifespan:
         }
         try:
             await self._app(scope, self._receive, self._send)
-        except anyio.get_cancelled_exc_class():
+        except self._cancelled:
             raise
         except BaseException as error:  # noqa: BLE001 - an application may also call sys.exit()
             self._ended(error)
@@ -94,8 +99,12 @@ class Lifespan:
 
     async def startup(self) -> None:
         """Wait until the application is up. Raises BootError if it cannot start."""
-        while self._stage in (Stage.CALLED, Stage.STARTING):
+        while self.is_starting:
             await self._changed.wait()
+        self.check_startup()
+
+    def check_startup(self) -> None:
+        """When it is not starting any more: raises BootError if the application could not start."""
         if self._stage is Stage.FAILED:
             subject = self._name or "The application could not start"
             raise BootError(f"{subject}: {self.failure}", self._details)
@@ -124,6 +133,11 @@ class Lifespan:
         return self.failure
 
     @property
+    def is_starting(self) -> bool:
+        """Whether nobody knows yet if the application will come up."""
+        return self._stage in (Stage.CALLED, Stage.STARTING)
+
+    @property
     def is_up(self) -> bool:
         """Whether there is something that can be, or is being, shut down."""
         return self._stage in (Stage.UP, Stage.STOPPING)
@@ -134,7 +148,7 @@ class Lifespan:
 
     def _tell(self) -> None:
         self._changed.set()
-        self._changed = anyio.Event()
+        self._changed = self._new_event()
         if self._on_change is not None:
             self._on_change()
 
@@ -151,12 +165,12 @@ class Lifespan:
         if self._stage is Stage.UP:
             self._set(Stage.STOPPING)
             return {"type": "lifespan.shutdown"}
-        await anyio.sleep_forever()
+        await self._new_event().wait()  # for ever
         raise AssertionError("unreachable")
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]
-        if self._stage in (Stage.CALLED, Stage.STARTING) and kind in _STARTED:
+        if self.is_starting and kind in _STARTED:
             self._came_up()
             self._set_told(_STARTED[kind], message)
         elif self._stage is Stage.STOPPING and kind in _STOPPED:
@@ -176,7 +190,7 @@ class Lifespan:
     def _ended(self, error: BaseException | None) -> None:
         """The application has returned or raised; what that means depends on the stage."""
         stage = self._stage
-        if stage in (Stage.CALLED, Stage.STARTING):
+        if self.is_starting:
             self.failure = "it returned" if error is None else _summary(error)
             self._details = "" if error is None else user_traceback(error)
             is_broken = error is not None and stage is Stage.STARTING

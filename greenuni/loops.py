@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ UVLOOP_FLOOR = (0, 23)
 
 @dataclass(frozen=True)
 class LoopChoice:
-    """What ``anyio.run`` is told."""
+    """Which one, in anyio's words."""
 
     backend: str  # "asyncio" or "trio"
     use_uvloop: bool = False
@@ -43,6 +44,16 @@ def choose_loop(config: Config) -> LoopChoice:
     if config.loop == "asyncio":
         return LoopChoice("asyncio")
     return LoopChoice("asyncio", use_uvloop=_has_uvloop(is_required=config.loop == "uvloop"))
+
+
+def import_backend(choice: LoopChoice) -> None:
+    """Import anyio's part for this loop if it will be used; else the first request would wait for it."""
+    if choice.backend == "asyncio" and "anyio" not in sys.modules:
+        return
+    try:
+        importlib.import_module(f"anyio._backends._{choice.backend}")
+    except ImportError:  # it is anyio's own affair where it keeps them
+        return
 
 
 def _has_uvloop(*, is_required: bool) -> bool:

@@ -240,7 +240,10 @@ def loaded_by(statement: str) -> set[str]:
     ("statement", "absent"),
     [
         ("import greenuni.wsgi", {"asyncio", "anyio", "greenuni.asgi", *SELDOM_NEEDED}),
-        ("import greenuni.asgi", {"greenuni.wsgi", "greenuni.ws", "wsproto"}),
+        (
+            "import greenuni.asgi",
+            {"anyio", "asgiref", "greenuni.wsgi", "greenuni.ws", "h11", "trio", "wsproto"},
+        ),
         (
             "import greenuni.cli",
             {

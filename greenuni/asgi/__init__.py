@@ -1,7 +1,7 @@
-"""The ASGI shell: an anyio program that serves one application (docs/design.md, "The worker and its shell").
+"""The ASGI shell: a program that serves one application (docs/design.md, "The worker and its shell").
 
-server       the program: boot, accept, tick, drain
-runtime      what differs between asyncio and trio
+server       the program: boot, accept, tick, drain; news: what it waits for
+runtime      the loop that it runs in; aio, nursery: what differs between asyncio and trio
 transport    bytes between sockets and connections
 accept       when connections are let in
 service      what the connections of a worker share

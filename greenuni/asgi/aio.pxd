@@ -10,6 +10,7 @@ cdef int _EAGER_LIMIT
 @cython.final
 cdef class AsyncioRuntime:
     cdef readonly object cancelled
+    cdef readonly list companions
     cdef object _loop
     cdef EagerStarts _eager_starts
     cdef int _started

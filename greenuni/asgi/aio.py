@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
+from signal import Signals
 from typing import Any
 
 from greenuni.asgi.eager import EagerStarts
@@ -29,10 +30,11 @@ _EAGER_LIMIT = EAGER_LIMIT
 class AsyncioRuntime:
     """See the module."""
 
-    __slots__ = ("_eager_starts", "_loop", "_started", "cancelled")
+    __slots__ = ("_eager_starts", "_loop", "_started", "cancelled", "companions")
 
     def __init__(self) -> None:
         self.cancelled: type[BaseException] = asyncio.CancelledError
+        self.companions: list[asyncio.Task[None]] = []
         self._loop = asyncio.get_running_loop()
         self._eager_starts = EagerStarts(self._loop)
         self._started = 0  # requests, in this turn of the loop
@@ -42,6 +44,10 @@ class AsyncioRuntime:
 
     def unwatch(self, fd: int) -> None:
         self._loop.remove_reader(fd)
+
+    def on_signals(self, numbers: Sequence[Signals], callback: Callable[[Signals], object]) -> None:
+        for number in numbers:
+            self._loop.add_signal_handler(number, callback, number)
 
     def spawn(self, context: Context, run: Coroutine[Any, Any, None]) -> Cancellable | None:
         # A context can be entered once at a time. Copying it takes constant time, and lets a request
@@ -66,13 +72,16 @@ class AsyncioRuntime:
     def _end_turn(self) -> None:
         self._started = 0
 
+    def accompany(self, run: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        self.companions.append(self._loop.create_task(run(), name=name))
+
     def new_waiting(self) -> Waiting:
         return asyncio.Event()
 
     def call_soon(self, callback: Callable[[], object]) -> object:
         return self._loop.call_soon(callback)
 
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> object:
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Cancellable:
         return self._loop.call_later(seconds, callback)
 
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> object:

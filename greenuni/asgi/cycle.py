@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from greenuni.asgi.call import Call
 from greenuni.asgi.interfaces import Message
-from greenuni.asgi.sendfile import FileToSend
 
 
 class Cycle(Call):
@@ -51,6 +50,8 @@ class Cycle(Call):
 
     async def send_file(self, path: str) -> None:
         """Send the head and a file's bytes."""
+        from greenuni.asgi.sendfile import FileToSend  # it imports anyio
+
         async with FileToSend(path, self.service.file_readers) as file:
             wants_body = self.reply.responder.wants_body
             block = await file.read() if wants_body else b""

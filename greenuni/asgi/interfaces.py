@@ -8,8 +8,9 @@ the connection is `channel.TransportUser`, what the cycle asks of it is `channel
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from contextvars import Context
+from signal import Signals
 from typing import Any, Protocol
 
 Message = MutableMapping[str, Any]
@@ -60,7 +61,7 @@ class Waiting(Protocol):
 
 
 class Cancellable(Protocol):
-    """A running task, as far as we care."""
+    """A running task or a timer, as far as we care."""
 
     def cancel(self) -> object: ...
 
@@ -75,15 +76,21 @@ class Runtime(Protocol):
 
     def unwatch(self, fd: int) -> None: ...
 
+    def on_signals(self, numbers: Sequence[Signals], callback: Callable[[Signals], object]) -> None:
+        """Call back from the loop for each of these signals. In the main thread only."""
+
     def spawn(self, context: Context, run: Coroutine[Any, Any, None]) -> Cancellable | None:
         """Start ``run`` in a task of its own, in a copy of ``context``; None if it has returned."""
+
+    def accompany(self, run: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        """Start ``run`` beside the program, with which it ends at the latest."""
 
     def new_waiting(self) -> Waiting: ...
 
     def call_soon(self, callback: Callable[[], object]) -> object:
         """Call back from the loop, once everything has run that is due now."""
 
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> object:
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Cancellable:
         """Call back from the loop after a time, if it still runs then. For what is rare."""
 
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> object:

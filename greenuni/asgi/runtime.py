@@ -1,83 +1,67 @@
-"""The event loops behind one small interface: readiness, tasks, waiting, yielding.
+"""The event loop of a worker, from its first turn to its last; the program sees it as `interfaces.Runtime`.
 
-anyio has all of this, too; but a request pays for it, and on asyncio its task group, cancel scope
+anyio has all that this needs; but a request pays for it, and on asyncio its task group, cancel scope
 and event together cost more than reading and answering the request. So on asyncio and uvloop a
-request is a plain task. On trio, where every task needs a nursery, it is a child of the server's
-task group.
+request is a plain task, and anyio is not even imported: a worker is larger by 2.9 MiB with it. On trio,
+where every task needs a nursery, it is a child of the program's task group (`nursery`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
-from contextvars import Context
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any
 
-import anyio
-from anyio.abc import TaskGroup
-from anyio.lowlevel import checkpoint
-
 from greenuni.asgi.aio import AsyncioRuntime
-from greenuni.asgi.interfaces import Cancellable, Runtime, Waiting
+from greenuni.asgi.interfaces import Runtime
+from greenuni.loops import LoopChoice, import_backend
 
-Run = Coroutine[Any, Any, None]
+CANCEL_AGAIN = 0.1  # seconds that a task has for what it does when it is cancelled
 
-
-class TrioRuntime:
-    """trio. ``tasks`` must stay open as long as anything here is used."""
-
-    def __init__(self, tasks: TaskGroup) -> None:
-        import trio.lowlevel  # an extra
-
-        self.cancelled: type[BaseException] = trio.Cancelled
-        self._token = trio.lowlevel.current_trio_token()
-        self._tasks = tasks
-        self._watches: dict[int, anyio.CancelScope] = {}  # by descriptor
-
-    def watch(self, fd: int, callback: Callable[[], object]) -> None:
-        scope = self._watches[fd] = anyio.CancelScope()
-        self._tasks.start_soon(self._watch, scope, fd, callback)
-
-    async def _watch(
-        self, scope: anyio.CancelScope, fd: int, callback: Callable[[], object]
-    ) -> None:
-        with scope:
-            while True:
-                await anyio.wait_readable(fd)
-                callback()
-
-    def unwatch(self, fd: int) -> None:
-        self._watches.pop(fd).cancel()
-
-    def spawn(self, context: Context, run: Run) -> Cancellable:
-        scope = anyio.CancelScope()
-        context.copy().run(self._tasks.start_soon, _run_in, scope, run)
-        return scope
-
-    def new_waiting(self) -> Waiting:
-        return anyio.Event()
-
-    def call_soon(self, callback: Callable[[], object]) -> None:
-        self._token.run_sync_soon(callback)
-
-    call_soon_threadsafe = call_soon
-
-    def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
-        self._tasks.start_soon(_call_later, seconds, callback)
-
-    def checkpoint(self) -> Awaitable[None]:
-        return checkpoint()
+Main = Callable[[Runtime], Awaitable[None]]
 
 
-async def _call_later(seconds: float, callback: Callable[[], object]) -> None:
-    await anyio.sleep(seconds)
-    callback()
+def run(choice: LoopChoice, main: Main) -> None:
+    """Run ``main`` in a loop of its own, and end what it has started when it returns."""
+    import_backend(choice)
+    if choice.backend == "trio":
+        from greenuni.asgi.nursery import run_on_trio
+
+        run_on_trio(main)
+    else:
+        _run_on_asyncio(_program(main), choice)
 
 
-async def _run_in(scope: anyio.CancelScope, run: Run) -> None:
-    with scope:
-        await run
+def _run_on_asyncio(program: Coroutine[Any, Any, None], choice: LoopChoice) -> None:
+    if sys.version_info < (3, 11):
+        import anyio  # which brings the Runner that asyncio does not have yet
+
+        anyio.run(lambda: program, backend_options=choice.options)
+    else:
+        with asyncio.Runner(loop_factory=_loop_factory(choice)) as runner:
+            runner.run(program)
 
 
-def new_runtime(backend: str, tasks: TaskGroup) -> Runtime:
-    """The runtime of the loop that runs now; ``backend`` is ``asyncio`` or ``trio``."""
-    return TrioRuntime(tasks) if backend == "trio" else AsyncioRuntime()
+def _loop_factory(choice: LoopChoice) -> Callable[[], asyncio.AbstractEventLoop]:
+    if choice.use_uvloop:
+        import uvloop
+
+        return uvloop.new_event_loop
+    return asyncio.new_event_loop
+
+
+async def _program(main: Main) -> None:
+    runtime = AsyncioRuntime()
+    try:
+        await main(runtime)
+    finally:
+        await _end(runtime.companions)
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel them until they have ended, for an application may catch a cancellation and go on."""
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=CANCEL_AGAIN)

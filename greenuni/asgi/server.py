@@ -17,21 +17,18 @@ import math
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-
-import anyio
-from anyio.abc import TaskGroup
+from collections.abc import Callable, Iterator
 
 from greenuni.asgi.accept import Acceptor, Door
 from greenuni.asgi.arrivals import Arrivals
 from greenuni.asgi.departure import Departure, Step
 from greenuni.asgi.departures import Departures
 from greenuni.asgi.interfaces import App, Runtime
+from greenuni.asgi.news import News
 from greenuni.asgi.overseer import Overseer, long_requests
-from greenuni.asgi.runtime import new_runtime
+from greenuni.asgi.runtime import run
 from greenuni.asgi.service import Service
 from greenuni.asgi.transport import Sockets
-from greenuni.errors import GreenuniError
 from greenuni.lifespan import Lifespan
 from greenuni.loops import choose_loop
 from greenuni.shell import TICK, Interface, Seat, WorkerState, beat_interval
@@ -53,14 +50,12 @@ class Server:
         self._tick_seconds = tick or beat_interval(seat.config.timeout)
         self._loop = choose_loop(seat.config)
         self._runtime: Runtime | None = None
-        self._failure: GreenuniError | None = None
         self._service: Service | None = None
         self._sockets: Sockets | None = None
         self._acceptors: list[Acceptor] = []  # of the listeners, and of what other workers send
         self._overseer: Overseer | None = None
-        self._startup: anyio.CancelScope | None = None
         self._departure: Departure | None = None  # set once we are to leave
-        self._news: anyio.Event  # set when somebody has left, or the departure has changed
+        self._news: News  # of those who leave, the departure and the lifespan
 
     def __repr__(self) -> str:
         return f"<Server {self._loop} {self._service!r}>"
@@ -68,9 +63,10 @@ class Server:
     def run(self) -> None:
         """Serve until told to stop, and drained."""
         with _deaf_afterwards():
-            anyio.run(self._main, backend=self._loop.backend, backend_options=self._loop.options)
-        if self._failure is not None:
-            raise self._failure
+            run(self._loop, self._main)
+        if self._sockets is not None:
+            # Not earlier: on trio a task may still be waiting for the descriptor.
+            self._sockets.close()
 
     def drain(self) -> None:
         """Begin to drain; thread-safe."""
@@ -87,41 +83,26 @@ class Server:
 
     # Tasks
 
-    async def _main(self) -> None:
-        self._news = anyio.Event()
-        async with anyio.create_task_group() as tasks:
-            runtime = self._runtime = new_runtime(self._loop.backend, tasks)
-            with _received_signals() as signals:
-                if signals is not None:
-                    tasks.start_soon(self._obey, signals)
-                tasks.start_soon(self._tick_forever)
-                try:
-                    await self._live(tasks, runtime)
-                except GreenuniError as error:
-                    # Out of a task group it would come as part of an exception group.
-                    self._failure = error
-                tasks.cancel_scope.cancel()
-        if self._sockets is not None:
-            # Not earlier: on trio a task may still be waiting for the descriptor.
-            self._sockets.close()
+    async def _main(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._news = News(runtime, self._tick, self._tick_seconds)
+        with _obeyed_signals(runtime, self._obey):
+            await self._live(runtime)
 
-    async def _obey(self, signals: AsyncIterator[signal.Signals]) -> None:
-        async for number in signals:
-            if number == signal.SIGUSR1:
-                self._seat.reopen_logs()
-            else:
-                self._leave(number != signal.SIGTERM)
+    def _obey(self, number: signal.Signals) -> None:
+        if number == signal.SIGUSR1:
+            self._seat.reopen_logs()
+        else:
+            self._leave(number != signal.SIGTERM)
 
-    async def _tick_forever(self) -> None:
-        while True:
-            self._seat.slot.beat()
-            if self._service is not None:
-                self._service.check()
-            if self._overseer is not None:
-                self._overseer.check(time.monotonic())
-            for acceptor in self._acceptors:
-                acceptor.tick()
-            await anyio.sleep(self._tick_seconds)
+    def _tick(self) -> None:
+        self._seat.slot.beat()
+        if self._service is not None:
+            self._service.check()
+        if self._overseer is not None:
+            self._overseer.check(time.monotonic())
+        for acceptor in self._acceptors:
+            acceptor.tick()
 
     def _leave(self, quickly: bool) -> None:
         """TERM, INT or QUIT. The first decides, but that a quick stop cuts a drain short."""
@@ -130,9 +111,7 @@ class Server:
             self._departure = Departure.quick() if quickly else self._plan_drain()
         elif quickly:
             self._departure = min(departure, Departure.quick(), key=lambda plan: plan.end)
-        self._news.set()
-        if self._startup is not None:
-            self._startup.cancel()
+        self._news.tell()
 
     def _plan_drain(self) -> Departure:
         seat = self._seat
@@ -140,7 +119,7 @@ class Server:
         delay = 0.0 if keeps_clients else seat.config.drain_delay
         return Departure.after(seat.drain_budget(), seat.config, delay)
 
-    async def _live(self, tasks: TaskGroup, runtime: Runtime) -> None:
+    async def _live(self, runtime: Runtime) -> None:
         seat = self._seat
         app: App = seat.app.callable
         if seat.app.interface is Interface.ASGI2:
@@ -149,12 +128,19 @@ class Server:
 
             app = double_to_single_callable(app)  # type: ignore[no-untyped-call]
         is_required = seat.config.lifespan == "on"
-        lifespan = Lifespan(app, is_required=is_required, on_change=self._tell)
+        lifespan = Lifespan(
+            app,
+            runtime.new_waiting,
+            runtime.cancelled,
+            is_required=is_required,
+            on_change=self._news.tell,
+        )
         if seat.config.lifespan != "off":
-            tasks.start_soon(lifespan.run)
-            with anyio.CancelScope() as self._startup:
-                await lifespan.startup()
-            self._startup = None
+            runtime.accompany(lifespan.run, "lifespan")
+            while lifespan.is_starting and self._departure is None:
+                await self._news.wait(math.inf)
+            if not lifespan.is_starting:
+                lifespan.check_startup()
         if self._departure is None:
             service = Service(seat, app, runtime, lifespan.context, lifespan.state)
             await self._serve(service, runtime)
@@ -169,7 +155,7 @@ class Server:
             if time.monotonic() >= until:
                 self._seat.log.warning("Abandoned, as it does not finish: the lifespan shutdown")
                 return
-            await self._wait_for_news(until)
+            await self._news.wait(until)
         if lifespan.failure:
             self._seat.log.error("The lifespan shutdown failed: %s", lifespan.failure)
 
@@ -192,18 +178,18 @@ class Server:
         seat.slot.set_state(WorkerState.SERVING)
         seat.ready()
         while self._departure is None:
-            await self._wait_for_news(math.inf)
+            await self._news.wait(math.inf)
         seat.slot.set_state(WorkerState.DRAINING)
         service.announce_drain()
         while (starts_at := self._departure.starts_at) > time.monotonic():
-            await self._wait_for_news(starts_at)
+            await self._news.wait(starts_at)
         self._stop_accepting(service, sweep=self._departure.cancel_at > time.monotonic())
         service.start_drain()
         await self._wait_until_empty(service)
         self._go(service)
         farewell = time.monotonic() + FAREWELL
         while service.population.connections and time.monotonic() < farewell:
-            await self._wait_for_news(farewell)
+            await self._news.wait(farewell)
         service.abort()
         runtime.unwatch(sockets.fileno())
 
@@ -221,15 +207,7 @@ class Server:
         for acceptor in self._acceptors:
             acceptor.somebody_left()
         if self._departure is not None:
-            self._news.set()
-
-    def _tell(self) -> None:
-        self._news.set()
-
-    async def _wait_for_news(self, until: float) -> None:
-        self._news = anyio.Event()
-        with anyio.move_on_after(until - time.monotonic()):
-            await self._news.wait()
+            self._news.tell()
 
     async def _wait_until_empty(self, service: Service) -> None:
         """Wait for the last connection and request, helping them along as the departure says."""
@@ -246,7 +224,7 @@ class Server:
                 self._seat.log.warning("Cancelled, to stop in time: %s", in_flight)
             _help_along(service, step)
             # A request that was plain when streams were told may be a stream a moment later.
-            await self._wait_for_news(min(self._departure.next_step_at(now), now + TICK))
+            await self._news.wait(min(self._departure.next_step_at(now), now + TICK))
 
     def _go(self, service: Service) -> None:
         """What is left now is left behind."""
@@ -277,17 +255,17 @@ def _new_acceptors(service: Service, sockets: Sockets) -> list[Acceptor]:
 
 
 @contextlib.contextmanager
-def _received_signals() -> Iterator[AsyncIterator[signal.Signals] | None]:
-    """Our signals as a stream; None in a thread, which cannot have any."""
+def _obeyed_signals(runtime: Runtime, obey: Callable[[signal.Signals], None]) -> Iterator[None]:
+    """In the main thread; others cannot have any."""
     if threading.current_thread() is threading.main_thread():
-        with anyio.open_signal_receiver(*SIGNALS) as signals:
-            try:
-                yield signals
-            finally:
-                # What comes from now on waits: the loop leaves the default behind, which is death.
-                signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        runtime.on_signals(SIGNALS, obey)
+        try:
+            yield
+        finally:
+            # What comes from now on waits: the loop leaves the default behind, which is death.
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     else:
-        yield None
+        yield
 
 
 @contextlib.contextmanager

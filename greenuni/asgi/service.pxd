@@ -30,7 +30,7 @@ cdef class Service:
     cdef readonly object engine
     cdef readonly object deadlines
     cdef readonly Population population
-    cdef readonly object file_readers
+    cdef object _file_readers
     cdef public object ways_out
     cdef readonly bint is_shared
     cdef readonly bint is_leaving

@@ -10,9 +10,7 @@ import contextvars
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
-
-import anyio
+from typing import TYPE_CHECKING, Any, Protocol
 
 from greenuni.asgi.admission import RESERVED_SLOTS, Line, most_connections
 from greenuni.asgi.interfaces import App, Runtime, Transport, Waiting
@@ -25,6 +23,9 @@ from greenuni.http import Limits, TrustedProxies
 from greenuni.http.engine import EngineChoice, choose_engine
 from greenuni.http.request import Request
 from greenuni.shell import Refusal, Seat
+
+if TYPE_CHECKING:
+    from anyio import CapacityLimiter
 
 # How long, in seconds, an idle connection is left open after a drain has begun: its client may have
 # sent a request that we have not read yet, and would see it fail.
@@ -132,7 +133,7 @@ class Service:
         )
         self.is_full = False  # no slot is free, or somebody stands in line
         self._admits_soon = False
-        self.file_readers = anyio.CapacityLimiter(FILE_READERS)
+        self._file_readers: CapacityLimiter | None = None
         self.ways_out: WaysOut | None = None  # None where there are no other workers
         # Whether requests may be for other pools
         self.is_shared = seat.pools is not None and seat.pools.is_shared
@@ -153,6 +154,15 @@ class Service:
     def idle_timeout(self) -> float:
         """Seconds for which a connection may wait for its next request."""
         return min(self.deadlines.idle, DRAIN_IDLE) if self.is_draining else self.deadlines.idle
+
+    @property
+    def file_readers(self) -> CapacityLimiter:
+        """Who reads files for responses. anyio's, and made for the first file, as few ever send one."""
+        if self._file_readers is None:
+            from anyio import CapacityLimiter
+
+            self._file_readers = CapacityLimiter(FILE_READERS)
+        return self._file_readers
 
     def request_started(self, call: Running, method: bytes, path: bytes, since: float) -> None:
         running = self.population.running

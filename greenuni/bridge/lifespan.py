@@ -6,6 +6,8 @@ import contextvars
 from collections.abc import Mapping
 from typing import Any
 
+import anyio
+
 from greenuni import lifespan
 from greenuni.bridge.interfaces import ASGIApp
 
@@ -16,7 +18,7 @@ class Lifespan(lifespan.Lifespan):
     """As its base, and keeps what startup *added*: what was there before belongs to somebody else.
 
     ``additions`` and ``variables`` are what the application added to the state and the context that it
-    found: they belong into the scopes and the contexts of its requests.
+    found: they belong into the scopes and the contexts of its requests. Make it in the loop that it runs in.
     """
 
     def __init__(
@@ -27,7 +29,14 @@ class Lifespan(lifespan.Lifespan):
         is_required: bool = False,
     ) -> None:
         self._outer_state = dict(outer_state or {})
-        super().__init__(app, name=name, state=dict(self._outer_state), is_required=is_required)
+        super().__init__(
+            app,
+            anyio.Event,
+            anyio.get_cancelled_exc_class(),
+            name=name,
+            state=dict(self._outer_state),
+            is_required=is_required,
+        )
         self.additions: dict[str, Any] = {}
         self.variables: list[tuple[contextvars.ContextVar[Any], Any]] = []
 

@@ -10,6 +10,7 @@ import importlib
 from greenuni.config import Config, check_applicable, worker_interface
 from greenuni.shell import Application
 from greenuni.worker.applications import load_application
+from greenuni.worker.hosting import needs_adapter
 
 
 def preload_application(config: Config) -> Application:
@@ -17,19 +18,17 @@ def preload_application(config: Config) -> Application:
     app = load_application(config)
     check_applicable(config, *app.interfaces)
     if worker_interface(config, *app.interfaces) == "asgi":
-        _import_loop(config)
-        importlib.import_module("greenuni.asgi")
+        _import_asgi(app, config)
     else:
         importlib.import_module("greenuni.wsgi")
     return app
 
 
-def _import_loop(config: Config) -> None:
-    """What an event loop imports when it is started; nothing is started here."""
-    from greenuni.loops import choose_loop
+def _import_asgi(app: Application, config: Config) -> None:
+    """The shell and what its event loop imports when it is started; nothing is started here."""
+    from greenuni.loops import choose_loop, import_backend
 
-    backend = choose_loop(config).backend
-    try:
-        importlib.import_module(f"anyio._backends._{backend}")
-    except ImportError:  # it is anyio's own affair where it keeps them
-        return
+    if app.mounted or needs_adapter(app, "asgi"):
+        importlib.import_module("anyio")  # the bridge will ask for it
+    import_backend(choose_loop(config))
+    importlib.import_module("greenuni.asgi")

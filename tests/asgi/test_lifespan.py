@@ -201,6 +201,26 @@ def test_a_stop_during_startup_cancels_it(backend: str) -> None:
     assert not server.seat.ready.is_set()
 
 
+def test_a_startup_that_catches_its_cancellation_is_cancelled_again(backend: str) -> None:
+    entered = threading.Event()
+    caught: list[BaseException] = []
+
+    async def startup(scope: Scope, send: Send) -> None:
+        entered.set()
+        while len(caught) < 3:
+            try:
+                await anyio.sleep_forever()
+            except BaseException as error:  # noqa: BLE001
+                caught.append(error)
+        raise caught[-1]
+
+    with serving(Lived(startup), backend, wait=False) as server:
+        assert entered.wait(5)
+        server.server.drain()
+        server.wait_for_end()
+    assert len(caught) == 3
+
+
 def test_an_exception_in_shutdown_is_logged(
     backend: str, error_log: pytest.LogCaptureFixture
 ) -> None:

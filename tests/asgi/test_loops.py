@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,7 +18,7 @@ from greenuni.loops import LoopChoice, choose_loop
 from greenuni.shell import Interface
 from greenuni.testing import fake_seat
 
-from .support import hello
+from .support import hello, serving
 
 
 def config(**settings: Any) -> Config:
@@ -80,7 +83,70 @@ def test_uvloop_and_trio_exclude_each_other() -> None:
 
 
 def test_a_setting_that_the_wire_does_not_take_is_a_config_error() -> None:
-    from .support import serving
-
     with pytest.raises(ConfigError), serving(hello, forwarded_allow_ips="not an address"):
         raise AssertionError("the server became ready")
+
+
+WORKER = """
+import sys, threading
+from greenuni.asgi import Server
+from greenuni.shell import Interface
+from greenuni.testing import fake_seat
+
+async def application(scope, receive, send):
+    await receive()
+    await send({{"type": "lifespan.startup.complete"}})
+    await receive()
+    await send({{"type": "lifespan.shutdown.complete"}})
+
+seat = fake_seat(application, Interface.ASGI3, [], lifespan="on", loop="{loop}")
+server = Server(seat)
+worker = threading.Thread(target=server.run)
+worker.start()
+assert seat.ready.wait(10)
+server.drain()
+worker.join()
+print(*sys.modules)
+"""
+
+
+def loaded_by_worker(loop: str, *, before: str = "") -> set[str]:
+    """Names in sys.modules of a worker that has lived; statements run ``before`` it starts."""
+    done = subprocess.run(
+        [sys.executable, "-c", before + WORKER.format(loop=loop)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(Path(__file__).parent.parent.parent)},
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio has no Runner, anyio has")
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_worker_does_without_anyio_if_its_application_does(loop: str) -> None:
+    loaded = loaded_by_worker(loop)
+    assert "asyncio" in loaded
+    assert not loaded & {"anyio", "wsproto", "asgiref", "trio", "typing_extensions"}
+
+
+def test_what_an_application_with_anyio_needs_is_there_before_its_first_request() -> None:
+    assert "anyio._backends._asyncio" in loaded_by_worker("asyncio", before="import anyio")
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_what_the_tick_raises_ends_the_server(loop: str) -> None:
+    """Rather than to serve on without deadlines and without beats."""
+
+    def fail() -> None:
+        raise ArithmeticError("in the tick")
+
+    seat = fake_seat(hello, Interface.ASGI3, [], loop=loop)
+    seat.slot.beat = fail  # type: ignore[method-assign]
+    with ThreadPoolExecutor(1) as threads, pytest.raises(ArithmeticError):
+        threads.submit(Server(seat).run).result()
+
+
+def test_a_server_that_waits_knows_when_it_ticks_next(backend: str) -> None:
+    with serving(hello, backend) as server:
+        assert repr(server.server._news).startswith("<News, a tick in ")

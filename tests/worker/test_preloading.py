@@ -10,17 +10,20 @@ import pytest
 
 WSGI = "def app(environ, start_response): ...\n"
 ASGI = "async def app(scope, receive, send): ...\n"
+WITH_ANYIO = f"import anyio\n{ASGI}"
+BACKEND = "anyio._backends._asyncio"
 
 
 @pytest.mark.parametrize(
     ("source", "settings", "present", "absent"),
     [
         (WSGI, "", {"greenuni.wsgi"}, {"greenuni.asgi", "asyncio", "anyio"}),
-        (ASGI, "", {"greenuni.asgi", "anyio._backends._asyncio"}, {"greenuni.wsgi"}),
-        (ASGI, "loop='asyncio'", {"greenuni.asgi"}, {"uvloop"}),
-        (WSGI, "worker_class='asgi'", {"greenuni.asgi"}, {"greenuni.wsgi"}),
+        (ASGI, "", {"greenuni.asgi", "uvloop"}, {"greenuni.wsgi"}),
+        (ASGI, "loop='asyncio'", {"greenuni.asgi", "asyncio"}, {"uvloop"}),
+        (WITH_ANYIO, "", {"greenuni.asgi", BACKEND}, {"greenuni.wsgi"}),
+        (WSGI, "worker_class='asgi'", {"greenuni.asgi", BACKEND}, {"greenuni.wsgi"}),
     ],
-    ids=["wsgi", "asgi", "asyncio", "wsgi-on-asgi"],
+    ids=["wsgi", "asgi", "asyncio", "anyio", "wsgi-on-asgi"],
 )
 def test_the_shell_that_is_needed_is_imported_and_no_other(
     source: str, settings: str, present: set[str], absent: set[str], tmp_path: Path

@@ -114,6 +114,7 @@ SELDOM_NEEDED = {
     "greenuni.config.unsupported",
     "email",
     "inspect",
+    "ipaddress",
     "logging.config",
     "logging.handlers",
     "pathlib",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
+
+from greenuni.http.addresses import maybe_address, parse_network, spelled
 
 # More proxies than anybody has in a row. A client can send trusted addresses by the thousand, and
 # each costs a look at the list.
@@ -12,9 +13,6 @@ HOPS_MAXIMUM = 32
 _FORWARDED_FOR = b"x-forwarded-for"
 _FORWARDED_PROTO = b"x-forwarded-proto"
 _SCHEMES = {b"http": "http", b"https": "https"}
-
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def is_forwarded(headers: Sequence[tuple[bytes, bytes]]) -> bool:
@@ -43,11 +41,7 @@ class TrustedProxies:
         entries = [entry.strip() for entry in forwarded_allow_ips.split(",") if entry.strip()]
         self._everybody = "*" in entries
         self._unix = "unix" in entries
-        self._networks: list[_Network] = [
-            ipaddress.ip_network(entry, strict=False)
-            for entry in entries
-            if entry not in ("*", "unix")
-        ]
+        self._networks = [parse_network(entry) for entry in entries if entry not in ("*", "unix")]
 
     def __repr__(self) -> str:
         entries = ["*"] * self._everybody + ["unix"] * self._unix + list(map(str, self._networks))
@@ -59,7 +53,7 @@ class TrustedProxies:
             return True
         if peer is None:
             return self._unix
-        address = _maybe_address(peer)
+        address = maybe_address(peer)
         return address is not None and self._is_listed(address)
 
     def resolve(
@@ -84,27 +78,19 @@ class TrustedProxies:
     def _walk(self, peer: str | None, forwarded_for: bytes) -> str | None:
         client = peer
         for hop in reversed(forwarded_for.rsplit(b",", HOPS_MAXIMUM)[-HOPS_MAXIMUM:]):
-            address = _maybe_address(_without_port(hop.decode("latin-1").strip(" \t")))
+            address = maybe_address(_without_port(hop.decode("latin-1").strip(" \t")))
             if address is None:
                 break
-            client = str(address)
+            client = spelled(address)
             if self._everybody or not self._is_listed(address):
                 break
         return client
 
-    def _is_listed(self, address: _Address) -> bool:
-        return any(address in network for network in self._networks)
-
-
-def _maybe_address(text: str) -> _Address | None:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    # A dual-stack listener shows IPv4 peers as ::ffff:a.b.c.d; the list says a.b.c.d.
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+    def _is_listed(self, address: int) -> bool:
+        for network in self._networks:  # noqa: SIM110 - a generator costs more than the answer
+            if network.has(address):
+                return True
+        return False
 
 
 def _without_port(hop: str) -> str:

@@ -6,8 +6,7 @@ import importlib
 import importlib.util
 import re
 import sys
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from greenuni.config import Config
 from greenuni.errors import ConfigError
@@ -16,8 +15,7 @@ from greenuni.errors import ConfigError
 UVLOOP_FLOOR = (0, 23)
 
 
-@dataclass(frozen=True)
-class LoopChoice:
+class LoopChoice(NamedTuple):
     """Which one, in anyio's words."""
 
     backend: str  # "asyncio" or "trio"

@@ -126,6 +126,7 @@ SELDOM_NEEDED = {
     "tomllib",
     "urllib",
 }
+NEEDED_BY_ASYNCIO = {"ast", "base64", "inspect"}
 NO_IO_IN_HTTP = {"asyncio", "logging", "os", "select", "socket", "ssl", "threading", "time"}
 
 
@@ -243,7 +244,10 @@ def loaded_by(statement: str) -> set[str]:
         ("import greenuni.wsgi", {"asyncio", "anyio", "greenuni.asgi", *SELDOM_NEEDED}),
         (
             "import greenuni.asgi",
-            {"anyio", "asgiref", "greenuni.wsgi", "greenuni.ws", "h11", "trio", "wsproto"},
+            {
+                *("anyio", "asgiref", "greenuni.wsgi", "greenuni.ws", "h11", "trio", "wsproto"),
+                *(SELDOM_NEEDED - NEEDED_BY_ASYNCIO),
+            },
         ),
         (
             "import greenuni.cli",

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import enum
 import time
-from dataclasses import dataclass
 from math import inf
+from typing import NamedTuple
 
 from greenuni.config import Config
 from greenuni.shell import QUICK_STOP_BUDGET
@@ -38,8 +38,7 @@ class Step(enum.IntEnum):
     OVER = 5
 
 
-@dataclass(frozen=True)
-class Departure:
+class Departure(NamedTuple):
     """The times of one drain, in monotonic seconds, and what the lifespan has in any case, in seconds."""
 
     starts_at: float

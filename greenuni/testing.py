@@ -145,6 +145,13 @@ class MemoryTransport:
     def set_user(self, user: Any) -> None:
         self._user = user
 
+    def receive(self, data: bytes) -> None:
+        """Let the user have what the peer sends; ``b""`` is its EOF."""
+        if data:
+            self._user.data_received(data)
+        elif not self._user.eof_received():
+            self.close()
+
     def take(self) -> bytes:
         """What was written since the last call; a peer that was stuck takes it all."""
         data = bytes(self.written)

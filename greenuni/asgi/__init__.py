@@ -5,9 +5,10 @@ runtime      the loop that it runs in; aio, nursery: what differs between asynci
 transport    bytes between sockets and connections
 accept       when connections are let in
 service      what the connections of a worker share
-connection   one connection, from byte to byte; clocks: how long it may wait
+connection   one connection, from accept to close; input, output: its directions; lingering: its last seconds
+dialogue     what is said over it: requests, one after the other
 cycle        one request, as the application sees it; call, inbox, reply, scope, sendfile: its parts
-channel      what a request asks of its connection
+channel      what each of these asks of the one before
 """
 
 from __future__ import annotations

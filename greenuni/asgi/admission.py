@@ -13,6 +13,7 @@ from math import inf
 from typing import Protocol
 
 from greenuni.config import Config
+from greenuni.http.request import Request
 
 # Descriptors that are not for connections: listeners, logs, files, and what the application opens.
 SPARE_DESCRIPTORS = 64
@@ -25,10 +26,10 @@ TURNED_AWAY = 16
 
 
 class Waiter(Protocol):
-    """A connection whose request waits for a slot."""
+    """Whose request waits for a slot: a dialogue."""
 
-    def admit(self) -> None:
-        """Start the request; there is a slot for it."""
+    def admit(self, request: Request) -> None:
+        """Start the request that it waits with; there is a slot for it."""
 
     def turn_away(self) -> None:
         """Answer by 503: it has waited for too long."""
@@ -40,31 +41,31 @@ class Line:
     def __init__(self, config: Config) -> None:
         self._timeout = config.queue_timeout or inf
         self._priority = frozenset(path.encode() for path in config.priority)
-        self._since: dict[Waiter, float] = {}  # monotonic seconds
+        self._waiting: dict[Waiter, tuple[float, Request]] = {}  # since when, in monotonic seconds
         self.is_inside = bool(config.queue_timeout or config.priority)
 
     def __repr__(self) -> str:
-        return f"<Line of {len(self._since)}>"
+        return f"<Line of {len(self._waiting)}>"
 
     def __len__(self) -> int:
-        return len(self._since)
+        return len(self._waiting)
 
     def goes_first(self, path: bytes) -> bool:
         """Whether requests for this path have slots of their own."""
         return path in self._priority
 
-    def put(self, waiter: Waiter, now: float) -> None:
-        self._since[waiter] = now
+    def put(self, waiter: Waiter, request: Request, now: float) -> None:
+        self._waiting[waiter] = now, request
 
     def remove(self, waiter: Waiter) -> None:
-        """Its client has gone."""
-        self._since.pop(waiter, None)
+        """It waits no more."""
+        self._waiting.pop(waiter, None)
 
-    def next(self) -> Waiter:
-        """Take the first out."""
-        waiter = next(iter(self._since))
-        del self._since[waiter]
-        return waiter
+    def admit_next(self) -> None:
+        """Take the first out, and start its request."""
+        waiter = next(iter(self._waiting))
+        _, request = self._waiting.pop(waiter)
+        waiter.admit(request)
 
     def turn_away_late(self, now: float) -> bool:
         """Who has waited for longer than ``queue-timeout`` need not wait any more.
@@ -73,9 +74,11 @@ class Line:
         """
         until = now - self._timeout
         for _ in range(TURNED_AWAY):
-            if not self._since or next(iter(self._since.values())) > until:
+            waiter, (since, _) = next(iter(self._waiting.items()), (None, (inf, None)))
+            if waiter is None or since > until:
                 return False
-            self.next().turn_away()
+            del self._waiting[waiter]
+            waiter.turn_away()
         return True
 
 

@@ -1,6 +1,6 @@
 """One call of the application: one request, from its head to the return of the application.
 
-Nothing here knows a socket or a loop. The connection feeds the `Inbox` and says when the client is
+Nothing here knows a socket or a loop. The dialogue feeds the `Inbox` and says when the client is
 gone; messages become bytes in `Reply`, and bytes go to the `Channel`.
 
     Client    whom we answer                  PRESENT -> FINISHED | DISMISSED -> LOST
@@ -59,7 +59,7 @@ _STARTED, _STREAMING, _ENDED = int(Stage.STARTED), int(Stage.STREAMING), int(Sta
 
 
 class Call:
-    """See the module. The connection makes it when the head is complete; ``start`` runs it."""
+    """See the module. The dialogue makes it when the head is complete; ``start`` runs it."""
 
     __slots__ = (
         "_client",
@@ -98,7 +98,7 @@ class Call:
         self._client = _PRESENT
         self._client_name = ""
         self._status = CLIENT_CLOSED_REQUEST  # for the access log, if the application gives none
-        self._refusal_bytes = 0  # content of the error response that the connection made, if it did
+        self._refusal_bytes = 0  # content of the error response that the dialogue made, if it did
         self._credit = CREDIT
         self._task: Cancellable | None = None
         self._is_cancelled = False
@@ -125,7 +125,7 @@ class Call:
     def send_file(self, path: str) -> Coroutine[Any, Any, None]:
         raise NotImplementedError
 
-    # Called by the connection and the service
+    # Called by the dialogue and the service
 
     def start(self) -> None:
         """Run the application in a task of its own, up to its first wait where tasks are eager."""
@@ -141,7 +141,7 @@ class Call:
             self.service.client_left(self, self._request.path)
 
     def peer_lost(self, status: int = CLIENT_CLOSED_REQUEST) -> None:
-        """Nothing can be sent any more; ``status`` is what the connection answered, if it did."""
+        """Nothing can be sent any more; ``status`` is what the dialogue answered, if it did."""
         if status == CLIENT_CLOSED_REQUEST and self._client in (_PRESENT, _DISMISSED):
             self.service.client_left(self, self._request.path)
         self._client = _LOST
@@ -179,7 +179,7 @@ class Call:
         """Put a comment into a stream of events; False where there is no place for one."""
         parts = self.reply.comment() if self._client != _LOST else []
         if parts:
-            self.channel.write(parts)
+            self.channel.output.write(parts)
         return bool(parts)
 
     @property
@@ -332,7 +332,7 @@ class Call:
         if self._client == _LOST:
             return
         if self.is_event_stream:
-            self.channel.write(self.reply.end())
+            self.channel.output.write(self.reply.end())
             self.end()
         elif self._client == _FINISHED:
             self._break_off(CLIENT_CLOSED_REQUEST)
@@ -370,7 +370,7 @@ class Call:
 
         Raises what `Reply.take` raises.
         """
-        if self.channel.write_paused:
+        if self.channel.output.is_paused:
             return self.send_when_writable(message)
         if self._client == _LOST:
             # An application that streams without end learns it from receive(), or never.
@@ -382,7 +382,7 @@ class Call:
             return self.send_file(fields["path"])
         parts = reply.take(fields)
         if parts:
-            self.channel.write(parts)
+            self.channel.output.write(parts)
         if reply.stage == _STREAMING:
             return self._spend(parts)
         if reply.stage == _ENDED and before != _ENDED:
@@ -399,7 +399,7 @@ class Call:
         return self.service.runtime.checkpoint()
 
     def end(self) -> None:
-        """The last byte has been given to the connection."""
+        """The last byte has been given to the channel."""
         self.inbox.close()
         self._record()
         self.channel.response_ended()

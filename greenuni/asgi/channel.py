@@ -1,14 +1,18 @@
-"""What others ask of a connection: the transport below it, and the application's calls above.
+"""What is asked of a connection by the transport below it, and by what is said over it above.
 
-Classes and no protocols, so that compiled code calls their methods directly. A compiled class has one
-base, so the second is built on the first.
+Classes and no protocols, so that compiled code calls their methods directly.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from greenuni.asgi.interfaces import Waiting
+from greenuni.asgi.input import Input
+from greenuni.asgi.output import Output
+from greenuni.asgi.scope import Peer
+from greenuni.asgi.service import Service
+from greenuni.http.connection import Connection as Wire
+from greenuni.http.request import Request
 
 
 class TransportUser:
@@ -39,21 +43,47 @@ class TransportUser:
         """What had to be buffered has all been sent."""
 
 
-class Channel(TransportUser):
-    """What a call of the application asks of the connection that its request came on."""
+class Carrier(TransportUser):
+    """What a dialogue asks of the connection that carries it."""
 
-    __slots__ = ("write_paused",)
+    __slots__ = ("idle_since", "input", "output", "peer", "service")
 
-    def __init__(self) -> None:
-        self.write_paused = False  # the transport's buffer is above its high-water mark
+    service: Service
+    peer: Peer
+    input: Input
+    output: Output
+    idle_since: float  # monotonic seconds; infinite when it is in use
 
-    def write(self, parts: list[bytes]) -> None:
-        """Send what the parts come to; the caller does not touch the list again."""
+    def start_drain(self) -> None:
+        """A drain is on: leave soon, unless a request is under way."""
         raise NotImplementedError
 
-    def writable(self) -> Waiting:
-        """Something to wait for until ``write_paused`` may be over or the connection is lost."""
+    def upgrade(self, wire: Wire, request: Request, started_at: float) -> None:
+        """Leave the transport, and what came behind the handshake, to a WebSocket.
+
+        ``started_at`` is the time of its first byte, in monotonic seconds.
+        """
         raise NotImplementedError
+
+    def linger(self) -> None:
+        """Say no more, and let the client read what has been said."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close when everything has been sent."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Reset the connection, whatever is still to be sent."""
+        raise NotImplementedError
+
+
+class Channel:
+    """What a call of the application asks of the dialogue that its request is a part of."""
+
+    __slots__ = ("output",)
+
+    output: Output  # where what it sends goes
 
     def ask_for_body(self) -> None:
         """The application wants (more of) the body: 100 Continue if the client waits for it."""

@@ -44,9 +44,9 @@ class Cycle(Call):
         await self.send(message)
 
     async def _wait_writable(self) -> None:
-        channel = self.channel
-        while channel.write_paused:
-            await channel.writable().wait()
+        output = self.channel.output
+        while output.is_paused:
+            await output.writable().wait()
 
     async def send_file(self, path: str) -> None:
         """Send the head and a file's bytes."""
@@ -60,7 +60,7 @@ class Cycle(Call):
                 await self._wait_writable()
                 if self.has_lost_client:
                     return
-                self.channel.write(parts)
+                self.channel.output.write(parts)
                 block = await file.read() if wants_body else b""
                 if not block:
                     break

@@ -18,23 +18,22 @@ from math import inf
 from time import monotonic
 
 from greenuni.asgi.channel import TransportUser
-from greenuni.asgi.clocks import SendClock
+from greenuni.asgi.connection import Connection
 from greenuni.asgi.interfaces import Transport
+from greenuni.asgi.lingering import Lingering
 from greenuni.asgi.service import Service
 from greenuni.asgi.transport import Pollable, Sockets
-from greenuni.deadlines import LINGER_SECONDS
 from greenuni.handoff import Outbox, send
 from greenuni.http.refusal import error_response
 from greenuni.http.request import Request
 from greenuni.poller import WRITE
-from greenuni.shell import POOL_IS_BUSY, Pools, Refusal
+from greenuni.shell import POOL_IS_BUSY, Pools
 
 
 class Departures:
     """The ways out of one worker: `service.WaysOut`."""
 
     def __init__(self, service: Service, pools: Pools, sockets: Sockets) -> None:
-        self.own = pools.own
         self._pools = pools
         self._service = service
         self._ways = [
@@ -45,21 +44,34 @@ class Departures:
     def __repr__(self) -> str:
         return f"<Departures {self._ways}>"
 
-    def find(self, request: Request) -> int:
-        return self._pools.route(request.host, request.path)
+    def keeps(self, connection: Connection, request: Request, unread: bytes) -> bool:
+        pools = self._pools
+        index = pools.route(request.host, request.path)
+        if index == pools.own:
+            connection.hops = 0
+            return True
+        refusal = pools.why_not(index, connection.hops)
+        if refusal is None:
+            connection.hops += 1
+            self._send(connection, index, unread)
+        else:
+            connection.refuse(refusal.status, refusal.detail)
+        return False
 
-    def why_not(self, index: int, hops: int) -> Refusal | None:
-        return self._pools.why_not(index, hops)
+    def retire(self, connection: Connection) -> bool:
+        if not self.keeps_clients():
+            return False
+        self._send(connection, self._pools.own, connection.unread)
+        return True
 
     def keeps_clients(self) -> bool:
         return self._pools.keeps_clients()
 
-    def send(
-        self, transport: Transport, client: str, index: int, unread: bytes, hops: int = 0
-    ) -> None:
+    def _send(self, connection: Connection, index: int, unread: bytes) -> None:
+        connection.depart()
         way = self._ways[index]
-        if not way.takes_at_once(transport, unread, hops):
-            Departing(self._service, transport, client, unread, hops).start(way)
+        if not way.takes_at_once(connection.transport, unread, connection.hops):
+            Departing(self._service, connection, unread).start(way)
 
     def tick(self) -> None:
         """Try again where nobody tells that there is room; see `Outbox.flush`."""
@@ -116,17 +128,15 @@ class Departing(TransportUser):
     One that cannot go within the time that a client has for a request head is answered by 503.
     """
 
-    def __init__(
-        self, service: Service, transport: Transport, client: str, unread: bytes, hops: int
-    ) -> None:
+    def __init__(self, service: Service, connection: Connection, unread: bytes) -> None:
         self.idle_since = inf  # it is never closed to make room for others
         self._service = service
-        self._transport = transport
-        self._client = client
+        self._transport = connection.transport
+        self._output = connection.output
+        self._client = connection.peer.name
+        self._hops = connection.hops
         self._unread = unread
-        self._hops = hops
         self._way: Way
-        self._send_clock = SendClock(service.deadlines.send)
         self._deadline = inf  # monotonic seconds
         self._is_over = False
 
@@ -139,7 +149,7 @@ class Departing(TransportUser):
         self._way = way
         self._service.population.add(self)
         self._transport.set_user(self)
-        if self._transport.get_write_buffer_size():
+        if self._output.is_pending:
             self._transport.pause_reading()
         else:
             self.flushed()
@@ -168,12 +178,10 @@ class Departing(TransportUser):
         if not self._unread:
             self._transport.close()
             return
-        date = self._service.clock.date()
-        self._transport.write(error_response(*POOL_IS_BUSY, date))
-        self._transport.write_eof()
-        # What it still sends is thrown away, or it would be reset and lose the response.
+        self._output.write([error_response(*POOL_IS_BUSY, self._service.clock.date())])
         self._transport.resume_reading()
-        self._deadline = monotonic() + LINGER_SECONDS
+        self._service.population.remove(self)
+        Lingering(self._service, self._transport, self._output, self._client)
 
     # Called by the transport
 
@@ -183,7 +191,7 @@ class Departing(TransportUser):
             self._way.outbox.put(Place(self))
 
     def data_received(self, data: bytes) -> None:
-        """Too late; see ``_refuse``."""
+        """Too late."""
 
     def eof_received(self) -> bool:
         return False
@@ -201,14 +209,10 @@ class Departing(TransportUser):
     # Called by the service
 
     def check(self, now: float) -> None:
-        buffered = self._transport.get_write_buffer_size()
-        if self._send_clock.has_passed(buffered, now):
+        if self._output.is_stuck(now):
             self._service.seat.log.info("%s: does not read its response", self._client)
             self.abort()
-        elif self._is_over:
-            if now >= self._deadline:
-                self._transport.close()
-        elif now >= self._deadline or not self._way.is_open():
+        elif not self._is_over and (now >= self._deadline or not self._way.is_open()):
             self._refuse()
 
     def start_drain(self) -> None:

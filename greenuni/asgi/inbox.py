@@ -29,7 +29,7 @@ _ARRIVING, _ARRIVED, _TAKEN = map(int, Body)
 
 
 class Inbox:
-    """The receiving half of a call. Fed by the connection, emptied by the application."""
+    """The receiving half of a call. Fed by the dialogue, emptied by the application."""
 
     __slots__ = (
         "_body",

@@ -1,9 +1,9 @@
 """What the parts of the shell ask of each other, as types, so that none of them imports its neighbour.
 
-A connection stands between a *transport* below and a *cycle* above. The transport side is the part
+A connection stands between a *transport* below and a *dialogue* above. The transport side is the part
 of asyncio's documented Protocol and Transport pair that HTTP needs; what implements it is
 ``transport.SocketTransport``, in tests ``greenuni.testing.MemoryTransport``. What the transport tells
-the connection is `channel.TransportUser`, what the cycle asks of it is `channel.Channel`.
+the connection, and what the others ask of each other, is in ``channel``.
 """
 
 from __future__ import annotations

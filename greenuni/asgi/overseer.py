@@ -49,7 +49,7 @@ class Overseer:
                 self._expire(call, now, "request-timeout")
             elif call.has_started:
                 progress = streams[call] = self._streams.get(call) or Progress(now)
-                progress.note(call.sent_bytes, call.channel.write_paused, now)
+                progress.note(call.sent_bytes, call.channel.output.is_paused, now)
                 self._look_at_stream(call, progress, now)
         self._streams = streams
 

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from greenuni.asgi.admission import RESERVED_SLOTS, Line, most_connections
-from greenuni.asgi.interfaces import App, Runtime, Transport, Waiting
+from greenuni.asgi.admission import RESERVED_SLOTS, Line, Waiter, most_connections
+from greenuni.asgi.interfaces import App, Runtime, Waiting
 from greenuni.clock import Clock
 from greenuni.config import Config
 from greenuni.deadlines import Deadlines
@@ -22,7 +22,7 @@ from greenuni.errors import ConfigError
 from greenuni.http import Limits, TrustedProxies
 from greenuni.http.engine import EngineChoice, choose_engine
 from greenuni.http.request import Request
-from greenuni.shell import Refusal, Seat
+from greenuni.shell import Seat
 
 if TYPE_CHECKING:
     from anyio import CapacityLimiter
@@ -62,24 +62,17 @@ class Resident(Protocol):
 class WaysOut(Protocol):
     """How connections go to other workers, open as they are."""
 
-    own: int  # the index of this worker's pool
+    def keeps(self, connection: Any, request: Request, unread: bytes) -> bool:
+        """Whether this worker is to serve a request; if not, its `Connection` has been seen to.
 
-    def find(self, request: Request) -> int:
-        """The index of the pool that has the request, or `routing.NOBODY`."""
+        ``unread`` are all octets received since the first one of the request.
+        """
 
-    def why_not(self, index: int, hops: int) -> Refusal | None:
-        """Why a request cannot be sent to that pool after so many ``hops``; None when it can."""
+    def retire(self, connection: Any) -> bool:
+        """Give a `Connection` that waits for its client to the siblings; False if it has to stay."""
 
     def keeps_clients(self) -> bool:
         """Whether siblings will take connections that this worker leaves behind."""
-
-    def send(
-        self, transport: Transport, client: str, index: int, unread: bytes, hops: int = 0
-    ) -> None:
-        """Send the connection to a pool. Its user has nothing to do with it any more.
-
-        ``unread`` are all octets received since the first one of a request that is not answered.
-        """
 
     def tick(self) -> None:
         """Once a tick: send those who wait."""
@@ -189,10 +182,13 @@ class Service:
 
     # Admission
 
-    def has_slot(self, path: bytes) -> bool:
-        """Whether a request may run although the worker is full."""
+    def must_wait(self, waiter: Waiter, request: Request) -> bool:
+        """Asked when the worker is full: puts the request in line, unless it has a slot of its own."""
         count = len(self.population.running)
-        return self.line.goes_first(path) and count < self.population.capacity + RESERVED_SLOTS
+        if self.line.goes_first(request.path) and count < self.population.capacity + RESERVED_SLOTS:
+            return False
+        self.line.put(waiter, request, time.monotonic())
+        return True
 
     def _free_slot(self, count: int) -> None:
         if self.line:
@@ -215,10 +211,15 @@ class Service:
             self._admit_soon()
             return
         while self.line and len(population.running) < population.capacity:
-            self.line.next().admit()
-        self.leave_line()
+            self.line.admit_next()
+        self._look_at_line()
 
-    def leave_line(self) -> None:
+    def leave_line(self, waiter: Waiter) -> None:
+        """Its client has gone before it was its turn."""
+        self.line.remove(waiter)
+        self._look_at_line()
+
+    def _look_at_line(self) -> None:
         """Somebody stands in line no more."""
         if not self.line and len(self.population.running) < self.population.capacity:
             self.is_full = False

@@ -3,6 +3,7 @@ from greenuni.asgi.channel cimport TransportUser
 from greenuni.transfer cimport maybe_receive, send
 
 cdef int _READ, _WRITE
+cdef TransportUser _NOBODY
 cdef int _OPEN, _FINISHING, _FINISHED, _CLOSING, _CLOSED, _LOST
 cdef int _READING, _PAUSED, _AT_EOF
 
@@ -41,9 +42,13 @@ cdef class SocketTransport(Pollable):
     cdef int _watched
     cdef bint _is_full
 
+    @cython.locals(user=TransportUser)
+    cpdef start(self, bytes unread=*)
     cpdef set_user(self, TransportUser user)
+    @cython.locals(user=TransportUser)
     cdef settle(self)
     cdef _fail(self)
+    @cython.locals(user=TransportUser)
     cdef _read(self)
     cpdef pause_reading(self)
     cpdef resume_reading(self)

@@ -54,6 +54,8 @@ _CLOSED = 4  # the socket is closed; the user will be told soon
 _LOST = 5  # the user has been told
 _STAGES = ("open", "finishing", "finished", "closing", "closed", "lost")
 
+_NOBODY = TransportUser()  # is told nothing
+
 # Whether more is to be read.
 _READING = 0
 _PAUSED = 1
@@ -167,10 +169,12 @@ class SocketTransport(Pollable):
         ``unread`` are those that another process has read from the socket.
         """
         self._sockets.settle_soon(self)
+        user = self._user  # a reference of our own: it may leave us to another while it is told
         try:
-            self._user.connection_made(self)
+            user.connection_made(self)
             if unread:
-                self._user.data_received(unread)
+                user = self._user
+                user.data_received(unread)
             else:
                 self._read()
         except Exception:  # noqa: BLE001 - a fault of ours, and must not end the others
@@ -201,8 +205,10 @@ class SocketTransport(Pollable):
             self._watch()
         elif self._stage == _CLOSED:
             self._stage = _LOST
+            # Who refer to each other would be there until the collector of garbage comes.
+            user, self._user = self._user, _NOBODY
             try:
-                self._user.connection_lost(self._error)
+                user.connection_lost(self._error)
             except Exception:  # noqa: BLE001 - as above
                 self._fail()
 
@@ -213,6 +219,7 @@ class SocketTransport(Pollable):
     # Reading
 
     def _read(self) -> None:
+        user = self._user  # as above
         try:
             data = maybe_receive(self._fd)
         except ConnectionError as error:
@@ -221,10 +228,10 @@ class SocketTransport(Pollable):
         if data is None:
             self._watch()
         elif data:
-            self._user.data_received(data)
+            user.data_received(data)
         else:
             self._reading = _AT_EOF
-            if not self._user.eof_received():
+            if not user.eof_received():
                 self.close()
             else:
                 self._watch()

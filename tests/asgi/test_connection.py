@@ -13,14 +13,16 @@ import pytest
 
 from greenuni.asgi.accept import Acceptor
 from greenuni.asgi.aio import EAGER_LIMIT, AsyncioRuntime
-from greenuni.asgi.clocks import ReadClock, SendClock
-from greenuni.asgi.connection import (
+from greenuni.asgi.connection import Connection
+from greenuni.asgi.dialogue import (
     OVERLAP_LIMIT,
     PIPELINE_LIMIT,
-    Connection,
     Phase,
 )
 from greenuni.asgi.inbox import HIGH_WATER
+from greenuni.asgi.input import Input
+from greenuni.asgi.lingering import Lingering
+from greenuni.asgi.output import Output
 from greenuni.asgi.scope import Peer
 from greenuni.asgi.sendfile import FileToSend
 from greenuni.asgi.service import Service
@@ -57,11 +59,17 @@ class Bench:
         return self.connection.phase
 
     def receive(self, data: bytes) -> None:
-        self.connection.data_received(data)
+        self.transport.receive(data)
+
+    @property
+    def lingers(self) -> bool:
+        """Whether somebody else sees the client off."""
+        return any(isinstance(each, Lingering) for each in self.service.population.connections)
 
     def later(self, seconds: float) -> None:
         """The tick, as if that much time had passed."""
-        self.connection.check(time.monotonic() + seconds)
+        for resident in list(self.service.population.connections):
+            resident.check(time.monotonic() + seconds)
 
     async def settle(self) -> bytes:
         """Let all tasks run as far as they get; returns what has been written."""
@@ -117,7 +125,20 @@ async def test_the_phases_of_a_small_request(bench: Bench) -> None:
     assert bench.phase is Phase.ANSWER
     await bench.settle()
     assert bench.phase is Phase.IDLE
-    assert "192.0.2.1 idle" in repr(bench.connection)
+    assert "<Dialogue idle" in repr(bench.connection)
+
+
+@bench(hello)
+async def test_what_idles_is_little_more_than_a_socket(bench: Bench) -> None:
+    assert repr(bench.connection) == "<Connection 192.0.2.1 idle>"
+    for _ in range(2):
+        bench.receive(GET)
+        assert b"200 OK" in await bench.settle()
+        bench.later(0)
+        bench.later(1)
+        assert repr(bench.connection) == "<Connection 192.0.2.1 idle>"
+    bench.later(76)
+    assert bench.transport.is_closed
 
 
 @bench(never_reads)
@@ -168,7 +189,7 @@ async def test_a_discarded_body_has_its_clock_and_its_limit(bench: Bench) -> Non
     bench.receive(b"x" * DISCARD_LIMIT)
     assert bench.phase is Phase.DISCARD
     bench.receive(b"x")
-    assert bench.phase is Phase.LINGER
+    assert bench.lingers
     assert bench.transport.has_written_eof
     bench.receive(b"x" * 1_000_000)
     bench.later(LINGER_SECONDS + 0.1)
@@ -188,10 +209,12 @@ async def test_a_discarded_body_that_does_not_come(bench: Bench) -> None:
 async def test_a_refused_client_has_time_to_read_why(bench: Bench) -> None:
     bench.receive(b"BAD\r\n\r\n")
     assert (await bench.settle()).startswith(b"HTTP/1.1 400 ")
-    assert bench.phase is Phase.LINGER
-    assert bench.connection.eof_received() is False
-    assert bench.phase is Phase.CLOSED
+    assert bench.lingers
+    assert bench.phase is Phase.OVER
+    assert not bench.transport.is_closed
     bench.receive(GET)
+    bench.receive(b"")
+    assert bench.transport.is_closed
     assert await bench.settle() == b""
 
 
@@ -219,6 +242,8 @@ async def test_background_work_of_one_client_is_bounded(bench: Bench) -> None:
     for _ in range(OVERLAP_LIMIT + 1):
         bench.receive(GET)
         assert b"200 OK" in await bench.settle()
+        bench.later(0)
+        bench.later(1)  # the tick does not forget what still runs
     assert bench.phase is Phase.HELD
     bench.receive(GET)
     assert await bench.settle() == b""
@@ -306,81 +331,126 @@ def test_any_split_of_the_bytes_gives_the_same_answers(size: int) -> None:
 async def test_representations_show_the_state(bench: Bench) -> None:
     bench.receive(POST % 10 + b"abc")
     shown = repr(bench.connection)
-    for part in ("192.0.2.1 body", "<Cycle POST / client=present", "<Reply awaited", "size=3"):
+    for part in (
+        "192.0.2.1 <Dialogue body",
+        "<Cycle POST / client=present",
+        "<Reply awaited",
+        "size=3",
+    ):
         assert part in shown
     assert repr(bench.service) == "<Service <Population connections=1 running=1>>"
-    assert repr(ReadClock(Deadlines())) == "<ReadClock deadline=inf>"
-    assert repr(SendClock(1)) == "<SendClock written=0 deadline=inf>"
+    assert repr(Input(bench.transport, Deadlines())) == "<Input deadline=inf>"
+    assert (
+        repr(Output(bench.transport, bench.service.runtime, 1)) == "<Output written=0 deadline=inf>"
+    )
     sockets = Sockets(asyncio.get_running_loop().call_soon, bench.service.seat.log)
     assert repr(Acceptor(bench.service, sockets, [])) == "<Acceptor closed>"
     sockets.close()
     assert repr(FileToSend("/x", bench.service.file_readers)) == "<FileToSend '/x' size=0>"
 
 
-# The clocks by themselves
+# The two directions by themselves
+
+
+def reading(**deadlines: float) -> Input:
+    return Input(MemoryTransport(), Deadlines(**deadlines))
 
 
 def test_a_body_may_take_as_long_as_its_rate_allows() -> None:
-    clock = ReadClock(Deadlines(body=30, body_rate=500))
-    clock.wait_for_body(now=0)
-    assert not clock.has_passed(29.9)
-    clock.body_received(5000, now=10)
-    assert not clock.has_passed(39.9)
-    assert clock.has_passed(40)
+    body = reading(body=30, body_rate=500)
+    body.wait_for_body(0)
+    assert not body.is_late(29.9)
+    body.body_received(5000, 10)
+    assert not body.is_late(39.9)
+    assert body.is_late(40)
 
 
 def test_a_fast_start_buys_no_hours_of_silence() -> None:
-    clock = ReadClock(Deadlines(body=30, body_rate=500))
-    clock.wait_for_body(now=0)
-    clock.body_received(100_000_000, now=1)
-    assert not clock.has_passed(30.9)
-    assert clock.has_passed(31)
+    body = reading(body=30, body_rate=500)
+    body.wait_for_body(0)
+    body.body_received(100_000_000, 1)
+    assert not body.is_late(30.9)
+    assert body.is_late(31)
 
 
 def test_a_stopped_clock_starts_with_the_first_bytes() -> None:
-    clock = ReadClock(Deadlines(body=30, body_rate=500))
-    clock.stop()
-    assert not clock.has_passed(1e9)
-    clock.body_received(1, now=100)
-    assert clock.has_passed(130)
+    body = reading(body=30, body_rate=500)
+    body.stop()
+    assert not body.is_late(1e9)
+    body.body_received(1, 100)
+    assert body.is_late(130)
 
 
-def test_a_paused_clock_does_not_run() -> None:
-    clock = ReadClock(Deadlines(head=20))
-    clock.wait_for_head(now=0)
-    clock.pause(now=10)
-    assert not clock.has_passed(1000)
-    clock.resume(now=1000)
-    assert not clock.has_passed(1009)
-    assert clock.has_passed(1010)
+def test_the_clock_stands_while_reading_is_paused() -> None:
+    transport = MemoryTransport()
+    head = Input(transport, Deadlines(head=20))
+    began = time.monotonic()
+    head.wait_for_head(began)
+    head.pause()
+    assert head.is_paused
+    assert not transport.is_reading
+    assert not head.is_late(began + 1e9)
+    paused = time.monotonic()
+    while time.monotonic() == paused:
+        pass
+    head.resume()
+    assert transport.is_reading
+    assert began + 20 < head.deadline <= time.monotonic() + 20
+    assert head.is_late(head.deadline)
+
+
+def test_what_has_ended_is_not_paused() -> None:
+    transport = MemoryTransport()
+    ended = Input(transport, Deadlines())
+    ended.has_ended = True
+    ended.pause()
+    assert transport.is_reading
+    assert repr(ended) == "<Input deadline=inf ended>"
 
 
 def test_infinite_deadlines_never_pass() -> None:
-    clock = ReadClock(Deadlines(math.inf, math.inf, math.inf, math.inf, math.inf))
-    clock.wait_for_body(now=0)
-    clock.body_received(10, now=5)
-    clock.pause(now=6)
-    clock.resume(now=7)
-    assert not clock.has_passed(1e12)
+    body = Input(MemoryTransport(), Deadlines(math.inf, math.inf, math.inf, math.inf, math.inf))
+    body.wait_for_body(0)
+    body.body_received(10, 5)
+    body.pause()
+    body.resume()
+    assert not body.is_late(1e12)
 
 
-def test_the_send_clock_looks_at_progress() -> None:
-    clock = SendClock(timeout=60)
-    assert not clock.has_passed(buffered=0, now=0)
-    clock.written(1000)
-    assert not clock.has_passed(buffered=1000, now=1)
-    assert not clock.has_passed(buffered=1000, now=60)
-    assert not clock.has_passed(buffered=999, now=60.5)  # a byte has left
-    clock.written(500)  # more has come, none has left
-    assert not clock.has_passed(buffered=1499, now=120)
-    assert clock.has_passed(buffered=1499, now=120.5)
+class SlowPeer(MemoryTransport):
+    """Takes some of what is written to it."""
+
+    def take_some(self, count: int) -> None:
+        del self.written[:count]
 
 
-def test_the_send_clock_forgets_what_is_over() -> None:
-    clock = SendClock(timeout=60)
-    clock.written(1000)
-    assert not clock.has_passed(buffered=1000, now=1)
-    assert not clock.has_passed(buffered=0, now=50)
-    clock.written(1000)
-    assert not clock.has_passed(buffered=1000, now=100)
-    assert not clock.has_passed(buffered=1000, now=159)
+@bench(hello)
+async def test_a_client_is_stuck_that_makes_no_progress(bench: Bench) -> None:
+    peer = SlowPeer()
+    peer.is_stuck = True
+    output = Output(peer, bench.service.runtime, timeout=60)
+    assert not output.is_stuck(0)
+    output.write([b"x" * 1000])
+    assert not output.is_stuck(1)
+    assert not output.is_stuck(60)
+    peer.take_some(1)
+    assert not output.is_stuck(60.5)
+    output.write([b"x" * 200, b"x" * 300])  # more has come, none has left
+    assert not output.is_stuck(120)
+    assert output.is_stuck(120.5)
+
+
+@bench(hello)
+async def test_a_client_that_has_taken_everything_is_not_stuck_any_more(bench: Bench) -> None:
+    peer = SlowPeer()
+    peer.is_stuck = True
+    output = Output(peer, bench.service.runtime, timeout=60)
+    output.write([b"x" * 1000])
+    assert output.is_pending
+    assert not output.is_stuck(1)
+    peer.take_some(1000)
+    assert not output.is_pending
+    assert not output.is_stuck(50)
+    output.write([b"x" * 1000])
+    assert not output.is_stuck(100)
+    assert not output.is_stuck(159)

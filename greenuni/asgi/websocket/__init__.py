@@ -7,35 +7,21 @@ transport <-> WebSocket <-> Session <-> application
 from __future__ import annotations
 
 from greenuni.asgi.call import SHUTTING_DOWN
-from greenuni.asgi.interfaces import Transport
-from greenuni.asgi.scope import Peer
 from greenuni.asgi.service import Service
 from greenuni.asgi.websocket.connection import WebSocket
+from greenuni.asgi.websocket.handover import Handover
 from greenuni.asgi.websocket.session import Session
-from greenuni.http import Connection as Wire
-from greenuni.http import Request
 from greenuni.ws import BadHandshake, read_handshake
 
-__all__ = ["Session", "WebSocket", "begin"]
+__all__ = ["Handover", "Session", "WebSocket", "begin"]
 
 
-def begin(
-    service: Service,
-    peer: Peer,
-    transport: Transport,
-    wire: Wire,
-    request: Request,
-    started_at: float,
-    write_paused: bool,
-) -> None:
-    """Take the transport over from the HTTP connection on which the handshake ``request`` came.
-
-    What has come behind it belongs to the WebSocket alone. ``started_at`` is the time of its first
-    byte, in monotonic seconds.
-    """
-    socket = WebSocket(service, transport, wire, request, write_paused)
+def begin(service: Service, handover: Handover) -> None:
+    """Go on as a WebSocket, or refuse the handshake."""
+    peer = handover.peer
+    socket = WebSocket(service, handover)
     try:
-        handshake = read_handshake(request)
+        handshake = read_handshake(handover.request)
     except BadHandshake as error:
         service.seat.log.info(
             "Refused a WebSocket handshake of %s: %d %s", peer.name, error.status, error
@@ -45,4 +31,4 @@ def begin(
     if service.is_draining:
         socket.refuse(503, SHUTTING_DOWN)
         return
-    Session(service, socket, handshake, peer, started_at).start()
+    Session(service, socket, handshake, peer, handover.started_at).start()

@@ -5,10 +5,9 @@
     DENYING    it is answering with an HTTP response                   none
     OPEN       messages                                                pings
     CLOSING    we have sent a close frame; the client's is to come     CLOSE_SECONDS
-    LINGER     our side is shut; what arrives is thrown away           LINGER_SECONDS
-    CLOSED     the transport is closing, or has closed                 none
+    CLOSED     the transport is closing, has closed, or lingers        none
 
-Besides, as long as the transport holds bytes that the client does not take, the send clock runs.
+Besides, as long as the transport holds bytes that the client does not take, the output's clock runs.
 
 Reading goes on while the application runs, so that the client's leaving is seen at once; it pauses
 while the inbox is full. Frames are parsed no further than there is room, so the rest of them waits as
@@ -26,14 +25,12 @@ from math import inf
 from time import monotonic
 
 from greenuni.asgi.channel import TransportUser
-from greenuni.asgi.clocks import SendClock
-from greenuni.asgi.interfaces import Transport, Waiting
+from greenuni.asgi.interfaces import Transport
+from greenuni.asgi.lingering import Lingering
 from greenuni.asgi.service import Service
+from greenuni.asgi.websocket.handover import Handover
 from greenuni.asgi.websocket.inbox import Inbox
 from greenuni.asgi.websocket.record import Record
-from greenuni.deadlines import LINGER_SECONDS
-from greenuni.http import Connection as Wire
-from greenuni.http import Request
 from greenuni.ws import Close, CloseCode, Conversation, Fault, Keepalive, Life, Ping, Pong
 
 CLOSE_SECONDS = 5.0  # how long the client's close frame may take after ours
@@ -56,70 +53,59 @@ class Phase(enum.Enum):
     DENYING = "denying"
     OPEN = "open"
     CLOSING = "closing"
-    LINGER = "linger"
     CLOSED = "closed"
 
 
 # Bound once: before Python 3.12, finding a member through its class is a call.
-DECIDING, DENYING, OPEN, CLOSING, LINGER, CLOSED = Phase
+DECIDING, DENYING, OPEN, CLOSING, CLOSED = Phase
 
 
 class WebSocket(TransportUser):
     """See the module. It is the `TransportUser` of its transport and a `service.Resident`."""
 
     __slots__ = (
+        "_client",
         "_conversation",
-        "_deadline",
         "_early",
         "_end",
-        "_is_reading_paused",
+        "_input",
         "_keepalive",
         "_owed_pong",
-        "_send_clock",
         "_service",
         "_transport",
-        "_writable",
         "idle_since",
         "inbox",
         "on_client_left",
+        "output",
         "phase",
         "record",
         "request",
         "wire",
-        "write_paused",
     )
 
-    def __init__(
-        self,
-        service: Service,
-        transport: Transport,
-        wire: Wire,
-        request: Request,
-        write_paused: bool,
-    ) -> None:
-        """Takes the transport over, with what ``wire`` has received behind ``request``."""
+    def __init__(self, service: Service, handover: Handover) -> None:
+        """Takes the transport over, with what the wire has received behind the request."""
+        early, has_ended = handover.wire.trailing_data
         self._service = service
-        self._transport = transport
-        self.wire = wire
-        self._early = bytearray(wire.trailing_data[0])
+        self._transport: Transport = handover.transport
+        self._input = handover.input  # its clock runs in CLOSING, and while there is an end
+        self._client = handover.peer.name
+        self._early = bytearray(early)
         self._conversation: Conversation | None = None  # once accepted
         self._keepalive: Keepalive | None = None
-        self._send_clock = SendClock(service.deadlines.send)
         self._end: Close | None = None  # what the client ended with, while messages wait
-        self._deadline = inf  # monotonic seconds, in CLOSING and LINGER, and while there is an end
-        self._is_reading_paused = False
         self._owed_pong: Ping | None = None  # of the last ping, while the client takes nothing
-        self._writable: Waiting | None = None  # made when a session has to wait
-        self.request = request
+        self.output = handover.output
+        self.wire = handover.wire
+        self.request = handover.request
         self.record: Record | None = None  # set by the session, and so is what follows
         self.on_client_left: Callable[[], object] | None = None
         self.inbox = Inbox(service.runtime, service.seat.config.ws_max_queue, self._go_on)
         self.phase = DECIDING
         self.idle_since = inf  # it is in use as long as it is open
-        self.write_paused = write_paused
         service.population.add(self)
-        transport.set_user(self)
-        if wire.trailing_data[1]:
+        self._transport.set_user(self)
+        if has_ended:
             self._lost_client()
 
     def __repr__(self) -> str:
@@ -143,7 +129,7 @@ class WebSocket(TransportUser):
         elif self.phase is DECIDING:
             self._early += data
             if len(self._early) > EARLY_LIMIT:
-                self._pause_reading()
+                self._input.pause()
 
     def eof_received(self) -> bool:
         """A client that has closed one half cannot answer a ping or a close frame: it is lost."""
@@ -158,20 +144,17 @@ class WebSocket(TransportUser):
         self.resume_writing()
 
     def pause_writing(self) -> None:
-        self.write_paused = True
+        self.output.pause()
 
     def resume_writing(self) -> None:
-        self.write_paused = False
+        self.output.resume()
         if self._owed_pong is not None:
             ping, self._owed_pong = self._owed_pong, None
             self._pong(ping)
-        if self._writable is not None:
-            self._writable.set()
-            self._writable = None
 
     def _lost_client(self) -> None:
         self._disconnect(CloseCode.ABNORMAL, "")
-        self._finish(CLOSED)
+        self._finish()
 
     def _disconnect(self, code: int, reason: str) -> None:
         """The client has gone, or is as good as gone; unless we have ended it before."""
@@ -180,10 +163,10 @@ class WebSocket(TransportUser):
             if self.on_client_left is not None:
                 self.on_client_left()
 
-    def _finish(self, phase: Phase) -> None:
-        """There is nothing more to say: LINGER or CLOSED."""
+    def _finish(self) -> None:
+        """There is nothing more to say."""
         has_been_open = self._conversation is not None
-        self.phase = phase
+        self.phase = CLOSED
         if self.record is not None:
             self.record.write(self.inbox.close_code if has_been_open else None)
 
@@ -198,11 +181,11 @@ class WebSocket(TransportUser):
                 if self.phase is OPEN:
                     inbox.put(event)
                     if inbox.is_full:
-                        self._pause_reading()
+                        self._input.pause()
                         return
             elif isinstance(event, Close):
                 self._end = event
-                self._deadline = monotonic() + LAST_MESSAGES_SECONDS
+                self._input.wait(monotonic() + LAST_MESSAGES_SECONDS)
                 if self.phase is not OPEN or inbox.is_empty:
                     self._answer_end()
                 return
@@ -225,7 +208,7 @@ class WebSocket(TransportUser):
 
     def _pong(self, ping: Ping) -> None:
         """A client that takes nothing is owed one pong, however often it asks (RFC 6455 5.5.3)."""
-        if self.write_paused:
+        if self.output.is_paused:
             self._owed_pong = ping
         elif self.phase is OPEN and self._conversation is not None:
             self._write(self._conversation.pong(ping))
@@ -237,20 +220,10 @@ class WebSocket(TransportUser):
         if self._end is not None:
             if self.inbox.is_empty:
                 self._answer_end()
-        elif self._is_reading_paused:
+        elif self._input.is_paused:
             self._advance()
             if not self.inbox.is_full:
-                self._resume_reading()
-
-    def _pause_reading(self) -> None:
-        if not self._is_reading_paused:
-            self._is_reading_paused = True
-            self._transport.pause_reading()
-
-    def _resume_reading(self) -> None:
-        if self._is_reading_paused and self.phase is not CLOSED:
-            self._is_reading_paused = False
-            self._transport.resume_reading()
+                self._input.resume()
 
     # Called by the session
 
@@ -263,7 +236,7 @@ class WebSocket(TransportUser):
         )
         self.phase = OPEN
         self._write(head)
-        self._resume_reading()
+        self._input.resume()
         if self._early:
             conversation.receive_data(bytes(self._early))
             self._early.clear()
@@ -291,12 +264,6 @@ class WebSocket(TransportUser):
         assert self._conversation is not None
         self._write(self._conversation.message(data, is_last))
 
-    def writable(self) -> Waiting:
-        """Something to wait for until ``write_paused`` may be over or the connection is lost."""
-        if self._writable is None:
-            self._writable = self._service.runtime.new_waiting()
-        return self._writable
-
     def close(self, code: int, reason: str) -> None:
         """Send a close frame, and wait for the client's. Nothing happens when it has been closed."""
         if self.phase is not OPEN:
@@ -304,17 +271,18 @@ class WebSocket(TransportUser):
         self.inbox.close(code, reason)
         self.phase = CLOSING
         self._write_close(code, reason)
-        self._deadline = monotonic() + CLOSE_SECONDS
-        self._resume_reading()
+        self._input.resume()
+        self._input.wait(monotonic() + CLOSE_SECONDS)
 
     def linger(self) -> None:
         """Shut our side. A close now could reset the connection, and destroy what we have just sent."""
-        if self.phase in (LINGER, CLOSED):
+        if self.phase is CLOSED:
             return
-        self._finish(LINGER)
-        self._deadline = monotonic() + LINGER_SECONDS
-        self._resume_reading()
-        self._transport.write_eof()
+        self._finish()
+        self._input.resume()
+        self.output.resume()  # nobody is to wait here
+        self._service.population.remove(self)
+        Lingering(self._service, self._transport, self.output, self._client)
 
     def abort(self) -> None:
         """Reset the connection, whatever is still to be sent."""
@@ -326,27 +294,25 @@ class WebSocket(TransportUser):
         self._write(self._conversation.close(code, reason))
 
     def _hang_up(self) -> None:
-        self._finish(CLOSED)
+        self._finish()
         self._transport.close()
 
     def _write(self, data: bytes) -> None:
-        self._send_clock.written(len(data))
-        self._transport.write(data)
+        self.output.write([data])
 
     # Called by the service
 
     def check(self, now: float) -> None:
-        buffered = self._transport.get_write_buffer_size()
-        if self._send_clock.has_passed(buffered, now):
+        if self.output.is_stuck(now):
             self._service.seat.log.info("%r: does not read what it is sent", self)
             self.abort()
-        elif now >= self._deadline:
+        elif self._input.is_late(now):
             if self.phase is OPEN:
                 self._answer_end()
             else:
                 self._hang_up()
         elif self.phase is OPEN and self._end is None:
-            self._keep_alive(now, not buffered and not self._is_reading_paused)
+            self._keep_alive(now, not self.output.is_pending and not self._input.is_paused)
 
     def _keep_alive(self, now: float, is_listening: bool) -> None:
         assert self._conversation is not None

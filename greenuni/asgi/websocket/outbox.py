@@ -69,7 +69,7 @@ class Outbox:
         phase = self._socket.phase
         if kind == "websocket.send" and phase is OPEN:
             data = _data_of(message)
-            if self._turn is not None or self._socket.write_paused or len(data) > FRAGMENT:
+            if self._turn is not None or self._socket.output.is_paused or len(data) > FRAGMENT:
                 await self._send_when_possible(data)
             else:
                 self._send_part(data, True)
@@ -185,9 +185,9 @@ class Outbox:
             socket.record.body_bytes += len(data)
 
     async def _wait_writable(self) -> None:
-        socket = self._socket
-        while socket.write_paused:
-            await socket.writable().wait()
+        output = self._socket.output
+        while output.is_paused:
+            await output.writable().wait()
 
 
 def _data_of(message: Message) -> str | bytes:

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
-from greenuni.asgi.websocket import connection
+from greenuni.asgi import lingering
 
 from ..support import SECONDS, Receive, Send, serving, tcp_listener, wait_until
 from .support import (
@@ -109,7 +109,7 @@ def test_messages_before_a_fault_are_answered(backend: str) -> None:
 def test_who_goes_on_talking_after_a_fault_is_cut_off(
     backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "LINGER_SECONDS", 0.2)
+    monkeypatch.setattr(lingering, "LINGER_SECONDS", 0.2)
     with serving(websocket_only(echo), backend) as server, connected(server) as client:
         client.send(frame(3))
         assert client.frame().close[0] == 1002

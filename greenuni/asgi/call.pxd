@@ -17,15 +17,15 @@ cdef class Call:
     cdef readonly Channel channel
     cdef readonly Reply reply
     cdef readonly Inbox inbox
+    cdef readonly double started_at
+    cdef readonly object task
     cdef Request _request
     cdef Peer _peer
-    cdef double _started_at
     cdef int _client
     cdef str _client_name
     cdef int _status
     cdef Py_ssize_t _refusal_bytes
     cdef Py_ssize_t _credit
-    cdef object _task
     cdef bint _is_cancelled
     cdef double _extended_until
 
@@ -34,7 +34,7 @@ cdef class Call:
     cdef peer_lost(self, int status=*)
     cdef fail(self, int status, str detail)
     cdef _break_off(self, int status)
-    cdef str _title(self)
+    cpdef str title(self)
     cdef _raised(self, error)
     cdef _returned_early(self)
     cdef _leave(self)

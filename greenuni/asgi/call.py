@@ -24,7 +24,7 @@ from greenuni import failure
 from greenuni.asgi.channel import Channel
 from greenuni.asgi.control import RequestControl
 from greenuni.asgi.inbox import Inbox
-from greenuni.asgi.interfaces import Cancellable, Message, Waiting
+from greenuni.asgi.interfaces import Cancellable, Message
 from greenuni.asgi.reply import STAGE_NAMES, Reply, Stage
 from greenuni.asgi.scope import Peer, build_scope
 from greenuni.asgi.service import Service
@@ -70,13 +70,13 @@ class Call:
         "_peer",
         "_refusal_bytes",
         "_request",
-        "_started_at",
         "_status",
-        "_task",
         "channel",
         "inbox",
         "reply",
         "service",
+        "started_at",
+        "task",
     )
 
     def __init__(
@@ -94,19 +94,19 @@ class Call:
         self.reply = Reply(service, wire, request)
         self.inbox = Inbox(channel, self.service.runtime, self._request.body)
         self._peer = peer
-        self._started_at = started_at  # monotonic seconds, first byte of the request
+        self.started_at = started_at  # monotonic seconds, first byte of the request
         self._client = _PRESENT
         self._client_name = ""
         self._status = CLIENT_CLOSED_REQUEST  # for the access log, if the application gives none
         self._refusal_bytes = 0  # content of the error response that the dialogue made, if it did
         self._credit = CREDIT
-        self._task: Cancellable | None = None
+        self.task: Cancellable | None = None  # what runs it
         self._is_cancelled = False
         self._extended_until = 0.0  # monotonic seconds; what the application has asked for
 
     def __repr__(self) -> str:
         client = Client(self._client).name.lower()
-        return f"<Cycle {self._title()} client={client} {self.reply!r} {self.inbox!r}>"
+        return f"<Cycle {self.title()} client={client} {self.reply!r} {self.inbox!r}>"
 
     # The coroutines of `Cycle`
 
@@ -130,8 +130,8 @@ class Call:
     def start(self) -> None:
         """Run the application in a task of its own, up to its first wait where tasks are eager."""
         request, service = self._request, self.service
-        service.request_started(self, request.method, request.raw_path, self._started_at)
-        self._task = service.runtime.spawn(service.context, self.run())
+        service.request_started(self, request.method, request.raw_path, self.started_at)
+        self.task = service.runtime.spawn(service.context, self.run())
 
     def peer_finished(self) -> None:
         """The client's EOF has come, behind a complete request."""
@@ -157,9 +157,9 @@ class Call:
     def cancel(self) -> None:
         """See `service.Running`."""
         # Once: on asyncio a second time would interrupt what it does to clean up.
-        if self._task is not None and not self._is_cancelled:
+        if self.task is not None and not self._is_cancelled:
             self._is_cancelled = True
-            self._task.cancel()
+            self.task.cancel()
 
     def cancel_if_deserted(self) -> None:
         """The time that a call has after its client has gone is over."""
@@ -182,20 +182,9 @@ class Call:
             self.channel.output.write(parts)
         return bool(parts)
 
-    @property
     def title(self) -> str:
         """``GET /path``."""
-        return self._title()
-
-    @property
-    def started_at(self) -> float:
-        """When its first byte came, in monotonic seconds."""
-        return self._started_at
-
-    @property
-    def task(self) -> Cancellable | None:
-        """What runs it."""
-        return self._task
+        return failure.title(self._request.method, self._request.raw_path)
 
     @property
     def is_over(self) -> bool:
@@ -203,41 +192,18 @@ class Call:
         return self.reply.stage == _ENDED or self._is_cancelled
 
     @property
-    def has_started(self) -> bool:
-        """Whether the application has begun a response and has not ended it."""
-        return self.reply.stage in (_STARTED, _STREAMING)
-
-    @property
-    def is_streaming(self) -> bool:
-        """Whether something of its body has been sent."""
-        return self.reply.stage == _STREAMING
-
-    @property
     def is_event_stream(self) -> bool:
         """See `service.Running`."""
-        return self.reply.stage == _STREAMING and self.reply.is_event_stream
+        return self.reply.is_streaming and self.reply.is_event_stream
 
     @property
     def is_deserted(self) -> bool:
         """Whether nobody waits for what is still to be sent."""
         return self.reply.stage == _ENDED or self._client in (_FINISHED, _LOST)
 
-    @property
-    def is_worker_leaving(self) -> bool:
-        return self.service.is_leaving
-
-    @property
-    def farewell(self) -> Waiting:
-        return self.service.farewell
-
-    @property
-    def sent_bytes(self) -> int:
-        """Bytes of the body that the application has sent."""
-        return self.reply.responder.body_bytes
-
     def deadline(self, timeout: float) -> float:
         """When a request that may take ``timeout`` seconds must be over, in monotonic seconds."""
-        return max(self._started_at + timeout, self._extended_until)
+        return max(self.started_at + timeout, self._extended_until)
 
     def extend_deadline(self, seconds: float) -> None:
         """See `RequestControl`."""
@@ -245,7 +211,7 @@ class Call:
 
     def describe(self, now: float) -> str:
         """See `service.Running`."""
-        return f"{self._title()}, {now - self._started_at:.1f} s"
+        return f"{self.title()}, {now - self.started_at:.1f} s"
 
     def fail(self, status: int, detail: str) -> None:
         """Answer with the server's own error if nothing has left yet, else break the response off."""
@@ -262,9 +228,6 @@ class Call:
     def _break_off(self, status: int) -> None:
         self.channel.break_off(self._request.http_version == b"1.0")
         self.peer_lost(status)
-
-    def _title(self) -> str:
-        return failure.title(self._request.method, self._request.raw_path)
 
     # The application's task
 
@@ -303,13 +266,13 @@ class Call:
             # It was told that nobody listens, and this is how it stopped.
             log.debug(
                 "%s: the application raised %r after http.disconnect",
-                self._title(),
+                self.title(),
                 error,
             )
             self._leave()
             return
         identifier = failure.request_id(self._request.headers)
-        failure.log_exception(log, self._title(), identifier, error)
+        failure.log_exception(log, self.title(), identifier, error)
         if not has_ended:
             self.fail(500, failure.page_detail(identifier))
 
@@ -320,7 +283,7 @@ class Call:
         identifier = failure.request_id(self._request.headers)
         stage = STAGE_NAMES[self.reply.stage]
         complaint = f"the application returned while its response was {stage}"
-        failure.log_complaint(self.service.seat.log, self._title(), identifier, complaint)
+        failure.log_complaint(self.service.seat.log, self.title(), identifier, complaint)
         self.fail(500, failure.page_detail(identifier))
 
     def _leave(self) -> None:
@@ -355,7 +318,7 @@ class Call:
                 status=responder.status if responder.head_sent else self._status,
                 response_headers=responder.headers,
                 body_bytes=responder.body_bytes + self._refusal_bytes,
-                seconds=time.monotonic() - self._started_at,
+                seconds=time.monotonic() - self.started_at,
             )
         )
 

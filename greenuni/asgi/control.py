@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Protocol
 
-from greenuni.asgi.interfaces import Waiting
+from greenuni.asgi.service import Service
 
 
 class Told(Protocol):
@@ -18,10 +18,7 @@ class Told(Protocol):
     def is_deserted(self) -> bool: ...
 
     @property
-    def is_worker_leaving(self) -> bool: ...
-
-    @property
-    def farewell(self) -> Waiting: ...
+    def service(self) -> Service: ...
 
     def extend_deadline(self, seconds: float) -> None: ...
 
@@ -46,11 +43,11 @@ class RequestControl:
     @property
     def shutting_down(self) -> bool:
         """Whether the worker is about to end, and waits for this request to come to an end."""
-        return self._call.is_worker_leaving
+        return self._call.service.is_leaving
 
     def wait_for_shutdown(self) -> Awaitable[object]:
         """``await`` it: returns when ``shutting_down`` is true."""
-        return self._call.farewell.wait()
+        return self._call.service.farewell.wait()
 
     def extend_deadline(self, seconds: float) -> None:
         """The request may take ``seconds`` more from now, if ``request-timeout`` would give it less."""

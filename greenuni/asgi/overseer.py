@@ -47,17 +47,17 @@ class Overseer:
                 continue
             if now >= call.deadline(self._request_timeout):
                 self._expire(call, now, "request-timeout")
-            elif call.has_started:
+            elif call.reply.is_unfinished:
                 progress = streams[call] = self._streams.get(call) or Progress(now)
-                progress.note(call.sent_bytes, call.channel.output.is_paused, now)
+                progress.note(call.reply.responder.body_bytes, call.channel.output.is_paused, now)
                 self._look_at_stream(call, progress, now)
         self._streams = streams
 
     def _look_at_stream(self, call: Call, progress: Progress, now: float) -> None:
-        if call.is_streaming and now >= progress.since + self._idle_timeout:
+        if call.reply.is_streaming and now >= progress.since + self._idle_timeout:
             self._expire(call, now, "stream-idle-timeout")
         elif now >= progress.quiet_since + self._keepalive and call.comment():
-            progress.commented(call.sent_bytes, now)
+            progress.commented(call.reply.responder.body_bytes, now)
 
     def _expire(self, call: Call, now: float, setting: str) -> None:
         self._log.warning("Cancelled, as its time is over (%s): %s", setting, call.describe(now))
@@ -67,8 +67,8 @@ class Overseer:
 def long_requests(service: Service, thread: int, before: float) -> list[LongRequest]:
     """See `Seat`; ``thread`` is the loop's. A stream of events is meant to last."""
     return [
-        LongRequest(call.title, call.started_at, thread, call.task)
+        LongRequest(call.title(), call.started_at, thread, call.task)
         for call in list(service.population.running)
         if isinstance(call, Call) and call.started_at <= before and not call.is_over
-        if not (call.is_streaming and call.reply.is_event_stream)
+        if not call.is_event_stream
     ]

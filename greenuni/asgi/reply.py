@@ -85,6 +85,16 @@ class Reply:
         return f"<Reply {STAGE_NAMES[self.stage]} {self.responder!r}>"
 
     @property
+    def is_unfinished(self) -> bool:
+        """Whether the application has begun it and has not ended it."""
+        return self.stage in (_STARTED, _STREAMING)
+
+    @property
+    def is_streaming(self) -> bool:
+        """Whether something of the body has been sent, and more is to come."""
+        return self.stage == _STREAMING
+
+    @property
     def is_event_stream(self) -> bool:
         """Whether the body is made of events, and can end after any of them."""
         return is_event_stream(self.responder.headers)

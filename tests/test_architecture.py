@@ -55,6 +55,7 @@ ALLOWED: dict[str, set[str]] = {
     "observe": {"clock", "config", "errors"},
     "shell": {"config", "handoff", "observe", "pulse", "routing", "siblings"},
     "routing": set(),
+    "variables": set(),
     "modules": set(),
     "factorycall": set(),
     "interfaces": {"errors", "shell"},
@@ -65,7 +66,7 @@ ALLOWED: dict[str, set[str]] = {
     "disconnects": set(),
     "eventstream": set(),
     "failure": {"errors", "observe"},
-    "http": {"errors"},
+    "http": {"errors", "variables"},
     "arbiter": {
         "build",
         "clock",
@@ -77,9 +78,9 @@ ALLOWED: dict[str, set[str]] = {
         "shell",
         "siblings",
     },
-    "bridge": {"errors", "lifespan", "routing"},
+    "bridge": {"errors", "lifespan", "routing", "variables"},
     "ws": {"errors", "http"},
-    "wsgi": SHELL,
+    "wsgi": SHELL | {"variables"},
     "asgi": SHELL | {"ws"},
     "worker": {
         "arbiter",

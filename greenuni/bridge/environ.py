@@ -2,9 +2,7 @@
 
 Choices that PEP 3333 leaves to the server:
 
-- Header fields whose names contain an underscore are dropped: ``X_User`` and ``X-User`` would be the
-  same variable, and a proxy that removes one may let the other through. ``Proxy`` is dropped, for
-  HTTP_PROXY is what HTTP libraries take their proxy from (CVE-2016-5385).
+- Header fields whose names could be taken for others are dropped; see `greenuni.variables`.
 - A repeated field is joined with commas in order, Cookie with semicolons (RFC 6265 4.2.1).
 - The body has no coding any more, so there is no HTTP_TRANSFER_ENCODING. Where the length of a body
   is known there is CONTENT_LENGTH; the end is the end in any case: ``wsgi.input_terminated``.
@@ -22,30 +20,9 @@ from typing import Any
 from greenuni import __version__
 from greenuni.bridge.interfaces import Environ, Errors, Scope
 from greenuni.bridge.paths import below, octets, octets_of_path
+from greenuni.variables import VariableNames
 
-NAME_CACHE_LIMIT = 1024
-
-_DROPPED = ""
 _JOINTS = {"HTTP_COOKIE": "; "}
-
-
-class _VariableNames(dict[bytes, str]):
-    """Field names in lower case -> variable names. Bounded, for clients choose the field names."""
-
-    def __missing__(self, name: bytes) -> str:
-        variable = _variable_name(name)
-        if len(self) < NAME_CACHE_LIMIT:
-            self[name] = variable
-        return variable
-
-
-def _variable_name(name: bytes) -> str:
-    if b"_" in name or name in (b"proxy", b"transfer-encoding"):
-        return _DROPPED
-    variable = name.decode("latin-1").upper().replace("-", "_")
-    if variable in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-        return variable
-    return f"HTTP_{variable}"
 
 
 class EnvironFactory:
@@ -53,7 +30,7 @@ class EnvironFactory:
 
     def __init__(self, errors: Errors | None, is_multithreaded: bool) -> None:
         self._errors = errors
-        self._names = _VariableNames()
+        self._names = VariableNames()
         # What does not change from request to request is a dict that is copied.
         self._template: Environ = {
             "SCRIPT_NAME": "",
@@ -104,6 +81,7 @@ class EnvironFactory:
                 environ[variable] = text
         for variable, values in repeated.items():
             environ[variable] = _JOINTS.get(variable, ",").join(values)
+        environ.pop("HTTP_TRANSFER_ENCODING", None)  # the body comes without
 
 
 def _add_addresses(environ: Environ, scope: Scope) -> None:

@@ -27,7 +27,7 @@ from greenuni.http.request cimport Fields, Request
 
 from greenuni.http.grammar import CONTROL, TOKEN
 from greenuni.http.target import decoded
-from greenuni.http.variables import VariableNames
+from greenuni.variables import VariableNames
 
 cdef extern from "Python.h":
     PyObject* PyDict_SetDefault(object mapping, object key, object value) except NULL

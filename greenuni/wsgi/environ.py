@@ -24,7 +24,7 @@ from greenuni import __version__
 from greenuni.config import Config
 from greenuni.http import TrustedProxies
 from greenuni.http.request import Request
-from greenuni.http.variables import VariableNames
+from greenuni.variables import VariableNames
 from greenuni.wsgi.sendfile import FileWrapper
 
 Environ = dict[str, Any]

@@ -7,7 +7,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
-from greenuni.http.variables import VariableNames
+from greenuni.variables import VariableNames
 from tests.fuzz.twins import REFERENCE, SUBJECTS, Twin
 
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from greenuni.errors import LocalProtocolError, RemoteProtocolError
-from greenuni.http.variables import VariableNames
+from greenuni.variables import VariableNames
 from tests.corpus import load_corpus
 from tests.fuzz.reading import DATE
 from tests.fuzz.twins import SUBJECTS, Twin

@@ -9,7 +9,7 @@ import pytest
 from greenuni.http import Connection, Data, EndOfMessage, Limits, Request, choose_engine
 from greenuni.http.fields import judge_fields
 from greenuni.http.reference import Engine
-from greenuni.http.variables import VariableNames
+from greenuni.variables import VariableNames
 
 fast = pytest.importorskip("greenuni.http.fast", reason="not compiled", exc_type=ImportError)
 

@@ -12,8 +12,8 @@ import pytest
 
 from greenuni.config import Config
 from greenuni.http import Connection, Limits, Request
-from greenuni.http.variables import CACHE_LIMIT
 from greenuni.observe.errorstream import ErrorStream
+from greenuni.variables import CACHE_LIMIT
 from greenuni.wsgi.environ import EnvironFactory, Peer
 
 PEER = Peer("192.0.2.1", "1234", is_trusted=False)

@@ -8,8 +8,10 @@ CACHE_LIMIT = 1024
 class VariableNames(dict[bytes, str]):
     """Field names in lower case -> variable names, "" for those that are left out.
 
-    Left out is what could be taken for something else: names with an underscore (``X_User`` would be
-    ``X-User``) and ``Proxy`` (httpoxy, CVE-2016-5385). Bounded, for clients choose the names.
+    Left out is what could be taken for something else: names with an underscore, as ``X_User`` and
+    ``X-User`` would be the same variable, and a proxy that removes one may let the other through; and
+    ``Proxy``, as HTTP_PROXY is what HTTP libraries take their proxy from (httpoxy, CVE-2016-5385).
+    Bounded, for clients choose the names.
     """
 
     def __missing__(self, name: bytes) -> str:

@@ -56,13 +56,18 @@ def kept_clients(server: Serving, count: int, app: Turnstile) -> list[Client]:
     return clients
 
 
+def stand_in_line(server: Serving, clients: list[Client]) -> None:
+    """Let each ask for its number, one after the other; the first one has the only slot."""
+    for number, client in enumerate(clients):
+        client.send(get(f"/{number}"))
+        wait_until(lambda n=number: len(line(server)) == n, "it stands in line")
+
+
 def test_requests_over_open_connections_wait_in_order(backend: str) -> None:
     app = Turnstile()
     with serving(http_only(app), backend, worker_connections=1) as server:
         clients = kept_clients(server, 4, app)
-        for number, client in enumerate(clients):
-            client.send(get(f"/{number}"))
-            wait_until(lambda n=number: len(line(server)) == n, "it stands in line")
+        stand_in_line(server, clients)
         assert app.paths == ["/0"]
         app.open(4)
         bodies = [client.response().body for client in clients]
@@ -96,9 +101,7 @@ def test_a_request_whose_client_has_gone_is_not_run(backend: str, leave: str) ->
     app = Turnstile()
     with serving(http_only(app), backend, worker_connections=1) as server:
         clients = kept_clients(server, 3, app)
-        for number, client in enumerate(clients):
-            client.send(get(f"/{number}"))
-            wait_until(lambda n=number: len(line(server)) == n, "it stands in line")
+        stand_in_line(server, clients)
         getattr(clients[1], leave)()
         wait_until(lambda: len(line(server)) == 1, "it has left")
         app.open(2)
@@ -172,9 +175,7 @@ def test_who_waits_is_served_in_a_drain(backend: str) -> None:
     app = Turnstile()
     with serving(http_only(app), backend, worker_connections=1) as server:
         clients = kept_clients(server, 2, app)
-        for number, client in enumerate(clients):
-            client.send(get(f"/{number}"))
-            wait_until(lambda n=number: len(line(server)) == n, "it stands in line")
+        stand_in_line(server, clients)
         server.server.drain()
         app.open(2)
         assert [client.response().body for client in clients] == [b"/0", b"/1"]
@@ -187,9 +188,7 @@ def test_who_waits_at_the_end_is_503(backend: str) -> None:
     app = Turnstile()
     with serving(http_only(app), backend, worker_connections=1) as server:
         clients = kept_clients(server, 2, app)
-        for number, client in enumerate(clients):
-            client.send(get(f"/{number}"))
-            wait_until(lambda n=number: len(line(server)) == n, "it stands in line")
+        stand_in_line(server, clients)
         server.server.quick_stop()
         assert [client.response().status for client in clients] == [503, 503]
         server.wait_for_end()

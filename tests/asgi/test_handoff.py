@@ -476,22 +476,28 @@ def first_connection(server: Serving) -> Any:
     return next(iter(server.server._service.population.connections), None)
 
 
-def test_a_connection_goes_when_its_response_is_complete(backend: str) -> None:
-    opened, entered = threading.Event(), threading.Event()
+class Held:
+    """An application that answers when it is let go."""
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        entered.set()
-        while not opened.is_set():
+    def __init__(self) -> None:
+        self.entered, self.opened = threading.Event(), threading.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.entered.set()
+        while not self.opened.is_set():
             await anyio.sleep(0.01)
         await respond(send, b"first")
 
+
+def test_a_connection_goes_when_its_response_is_complete(backend: str) -> None:
+    app = Held()
     with two_workers(backend, http_only(app)) as (first, _), first.client() as client:
         client.send(GET)
-        assert entered.wait(5)
+        assert app.entered.wait(5)
         first.server.drain()
         wait_until(lambda: first.slot.state is WorkerState.DRAINING, "it drains")
         client.send(b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n")  # pipelined
-        opened.set()
+        app.opened.set()
         response = client.response()
         assert (response.body, response.closes) == (b"first", False)
         assert client.response().body == b"sibling  /next "
@@ -512,24 +518,17 @@ def test_without_siblings_a_drain_closes(backend: str) -> None:
 
 
 def test_a_server_that_ends_in_the_middle_of_a_drain(backend: str) -> None:
-    opened, entered = threading.Event(), threading.Event()
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        entered.set()
-        while not opened.is_set():
-            await anyio.sleep(0.01)
-        await respond(send, b"first")
-
+    app = Held()
     with two_workers(backend, http_only(app)) as (first, _), first.client() as client:
         client.send(GET)
-        assert entered.wait(5)
+        assert app.entered.wait(5)
         first.server.drain()
         wait_until(lambda: first.slot.state is WorkerState.DRAINING, "it drains")
         assert first.seat.pools is not None
         first.seat.pools.down[0][0] = 1
         beats = first.slot.beats
         wait_until(lambda: first.slot.beats > beats + 1, "a tick")
-        opened.set()
+        app.opened.set()
         assert client.response().closes
         first.wait_for_end()
 

@@ -6,8 +6,6 @@ What an event or a command is, its type says: as tuples, two of different types 
 fields is false.
 """
 
-from __future__ import annotations
-
 import logging
 import signal
 from collections.abc import Mapping

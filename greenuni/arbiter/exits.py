@@ -1,7 +1,5 @@
 """The end of a worker, told truly: who sent the signal, and "out of memory" only when the kernel says so."""
 
-from __future__ import annotations
-
 import os
 import signal
 from typing import NamedTuple
@@ -32,7 +30,7 @@ class Exit(NamedTuple):
     out_of_memory: bool = False
 
     @classmethod
-    def from_wait_status(cls, wait_status: int, out_of_memory: bool = False) -> Exit:
+    def from_wait_status(cls, wait_status: int, out_of_memory: bool = False) -> "Exit":
         """From what ``waitpid`` returned."""
         if os.WIFSIGNALED(wait_status):
             number = os.WTERMSIG(wait_status)

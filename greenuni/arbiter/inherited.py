@@ -1,7 +1,5 @@
 """What a worker process takes over from the arbiter, and nothing else."""
 
-from __future__ import annotations
-
 import socket
 from typing import NamedTuple
 

@@ -4,8 +4,6 @@ On the wire a message is four bytes of length, big-endian, and a JSON object wit
 ``kind``. A message is written whole under a lock; the reader takes whatever bytes there are.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import struct

@@ -5,8 +5,6 @@ so that there is no lock. A reader may see half of a new request line, which mat
 read when a worker is stuck.
 """
 
-from __future__ import annotations
-
 import errno
 import mmap
 from typing import NamedTuple

@@ -11,8 +11,6 @@
 ========================== ============================================
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 LOCAL_HOST = "127.0.0.1"

@@ -1,7 +1,5 @@
 """What one source of settings holds, before the sources are merged: raw values and their origin."""
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Iterator
 from typing import Any, NamedTuple

@@ -82,7 +82,7 @@ class Lifespan:
         return f"<Lifespan{f' of {self._name}' if self._name else ''} {self._stage.value}>"
 
     async def run(self) -> None:
-        """Call the application. Returns when it does, whatever it raises."""
+        """Call the application. Returns when it does, whatever it raises; but cancelled is cancelled."""
         scope = {
             "type": "lifespan",
             "asgi": {"version": "3.0", "spec_version": LIFESPAN_SPEC_VERSION},
@@ -90,10 +90,10 @@ class Lifespan:
         }
         try:
             await self._app(scope, self._receive, self._send)
-        except self._cancelled:
-            raise
-        except BaseException as error:  # noqa: BLE001 - an application may also call sys.exit()
+        except BaseException as error:  # an application may also call sys.exit()
             self._ended(error)
+            if isinstance(error, self._cancelled):
+                raise
         else:
             self._ended(None)
 
@@ -196,7 +196,8 @@ class Lifespan:
             is_broken = error is not None and stage is Stage.STARTING
             self._set(Stage.FAILED if is_broken else Stage.ABSENT)
             return
-        if error is not None and stage is not Stage.FAILED:
+        is_known = stage is Stage.FAILED or isinstance(error, self._cancelled)
+        if error is not None and not is_known:
             _log.error(
                 "The application raised in its lifespan while it was %s",
                 stage.value,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from contextlib import asynccontextmanager
@@ -121,6 +122,24 @@ def test_a_starlette_startup_error_is_fatal_with_its_traceback() -> None:
     error = fails_with(Starlette(lifespan=lifespan))
     assert str(error) == "The application could not start: ValueError: no model"
     assert 'raise ValueError("no model")' in error.details
+
+
+async def cancel_itself(scope: Scope, send: Send) -> None:
+    """As a task does that has awaited one which somebody else has cancelled."""
+    raise asyncio.CancelledError("by itself")
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_startup_that_cancels_itself_is_fatal(loop: str) -> None:
+    error = fails_with(Lived(cancel_itself), loop)
+    assert str(error).endswith("CancelledError: by itself")
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_shutdown_that_cancels_itself_is_not_waited_for(loop: str) -> None:
+    with serving(Lived(shutdown=cancel_itself), loop, graceful_timeout=1000.0) as server:
+        server.server.drain()
+        server.wait_for_end()
 
 
 def test_sys_exit_in_startup_is_fatal(backend: str) -> None:

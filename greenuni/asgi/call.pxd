@@ -36,7 +36,6 @@ cdef class Call:
     cdef _break_off(self, int status)
     cpdef str title(self)
     cdef _raised(self, error)
-    cdef _returned_early(self)
     cdef _leave(self)
     cdef _record(self)
     @cython.locals(reply=Reply, before=int, parts=list, fields=dict)

@@ -175,13 +175,6 @@ class Call:
 
     # Asked by the overseer and the application
 
-    def comment(self) -> bool:
-        """Put a comment into a stream of events; False where there is no place for one."""
-        parts = self.reply.comment() if self._client != _LOST else []
-        if parts:
-            self.channel.output.write(parts)
-        return bool(parts)
-
     def title(self) -> str:
         """``GET /path``."""
         return failure.title(self._request.method, self._request.raw_path)
@@ -249,8 +242,17 @@ class Call:
         return is_cancellation
 
     def returned(self) -> None:
-        if self.reply.stage != _ENDED:
-            self._returned_early()
+        """The application has returned, mostly with its response complete."""
+        if self.reply.stage == _ENDED:
+            return
+        if self.inbox.has_told or self._client == _LOST:
+            self._leave()
+            return
+        identifier = failure.request_id(self._request.headers)
+        stage = STAGE_NAMES[self.reply.stage]
+        complaint = f"the application returned while its response was {stage}"
+        failure.log_complaint(self.service.seat.log, self.title(), identifier, complaint)
+        self.fail(500, failure.page_detail(identifier))
 
     def finished(self) -> None:
         """The application's last act, whatever it was."""
@@ -275,16 +277,6 @@ class Call:
         failure.log_exception(log, self.title(), identifier, error)
         if not has_ended:
             self.fail(500, failure.page_detail(identifier))
-
-    def _returned_early(self) -> None:
-        if self.inbox.has_told or self._client == _LOST:
-            self._leave()
-            return
-        identifier = failure.request_id(self._request.headers)
-        stage = STAGE_NAMES[self.reply.stage]
-        complaint = f"the application returned while its response was {stage}"
-        failure.log_complaint(self.service.seat.log, self.title(), identifier, complaint)
-        self.fail(500, failure.page_detail(identifier))
 
     def _leave(self) -> None:
         """End a response that the application gave up because it was told to, or was cancelled.

@@ -56,12 +56,20 @@ class Overseer:
     def _look_at_stream(self, call: Call, progress: Progress, now: float) -> None:
         if call.reply.is_streaming and now >= progress.since + self._idle_timeout:
             self._expire(call, now, "stream-idle-timeout")
-        elif now >= progress.quiet_since + self._keepalive and call.comment():
+        elif now >= progress.quiet_since + self._keepalive and _comment(call):
             progress.commented(call.reply.responder.body_bytes, now)
 
     def _expire(self, call: Call, now: float, setting: str) -> None:
         self._log.warning("Cancelled, as its time is over (%s): %s", setting, call.describe(now))
         call.expire()
+
+
+def _comment(call: Call) -> bool:
+    """Put a comment into a stream of events; False where there is no place for one."""
+    parts = [] if call.has_lost_client else call.reply.comment()
+    if parts:
+        call.channel.output.write(parts)
+    return bool(parts)
 
 
 def long_requests(service: Service, thread: int, before: float) -> list[LongRequest]:

@@ -41,11 +41,13 @@ print(json.dumps({
 OPTIMISATIONS = ("--enable-optimizations", "--with-lto")  # profile-guided and at link time
 # With the directories to import from as arguments.
 COUNT_COMPILED = """
-import importlib.machinery, pathlib, sys
+import sys
 sys.path[:0] = sys.argv[1:]
-import greenuni
-suffix = importlib.machinery.EXTENSION_SUFFIXES[0]
-print(len(list(pathlib.Path(greenuni.__file__).parent.rglob("*" + suffix))))
+try:
+    from greenuni._library import NAMES
+except ImportError:
+    NAMES = ""
+print(len(NAMES.split()))
 """
 
 
@@ -157,7 +159,7 @@ def _sources(path: Path) -> list[Path]:
 
 
 def refresh(files: Mapping[Path, bytes], source: Path) -> None:
-    """Make ``source`` hold these files, and of a build there only modules that are still compiled.
+    """Make ``source`` hold these files, and of a build there only the library of compiled modules.
 
     What has not changed is not written, so that the next build compiles what has changed only.
     """
@@ -171,9 +173,7 @@ def refresh(files: Mapping[Path, bytes], source: Path) -> None:
         if name.parts[0] != "build":
             stale = name not in files
         elif name.parts[1].startswith("lib"):
-            module = Path(*name.parts[2:]).parent / path.name.partition(".")[0]
-            sources = {module.with_suffix(".pxd"), module.with_suffix(".pyx")}
-            stale = path.suffix != ".so" or not sources & files.keys()
+            stale = not path.match("greenuni/_library.*.so")
         else:  # what the compiler is fed with; the build knows what of it is current
             stale = False
         if stale:

@@ -2,10 +2,12 @@
 
 import os
 
+from greenuni import _finders
+
 __version__ = "0.1.0"
 
 if os.environ.get("GREENUNI_PURE"):
     # Run from the Python sources although compiled modules are there: to debug, and to test both.
-    from greenuni import _pure
-
-    _pure.install()
+    _finders.install_sources()
+else:
+    _finders.install_library()

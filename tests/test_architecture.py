@@ -101,8 +101,9 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {"arbiter", "config", "errors", "loader", "observe", "shell", "worker"},
     "testing": {"config", "http", "observe", "pulse", "routing", "shell"},
     "__main__": {"cli"},
-    "__init__": {"_pure"},
-    "_pure": set(),
+    "__init__": {"_finders"},
+    "_finders": {"_library"},
+    "_library": set(),
 }
 # What costs every process memory and is needed by few: imported where it is used.
 SELDOM_NEEDED = {

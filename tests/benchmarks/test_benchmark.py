@@ -277,8 +277,8 @@ def test_a_refreshed_source_keeps_only_what_is_current(tmp_path: Path) -> None:
     refresh = module("environment").refresh
     files = {Path("greenuni/a.py"): b"1", Path("greenuni/a.pxd"): b"", Path("greenuni/b.py"): b"2"}
     built = {
-        "build/lib.linux-cpython-311/greenuni/a.cpython-311.so": True,
-        "build/lib.linux-cpython-311/greenuni/b.cpython-311.so": False,  # no longer compiled
+        "build/lib.linux-cpython-311/greenuni/_library.cpython-311.so": True,
+        "build/lib.linux-cpython-311/greenuni/a.cpython-311.so": False,
         "build/lib.linux-cpython-311/greenuni/a.py": False,
         "build/temp/c-1/greenuni/a.c": True,
         "greenuni/gone.py": False,

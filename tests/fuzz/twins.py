@@ -7,13 +7,15 @@ compared as text, in which a ``1`` that should be ``True`` or a bytearray that s
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import greenuni.http
-from greenuni._pure import PACKAGE, source_finder
+from greenuni._finders import PACKAGE
 from greenuni.http.engine import choose_engine
 
 
@@ -34,15 +36,16 @@ class Twin:
 def load_sources() -> ModuleType:
     """``greenuni.http`` once more, from its Python sources, beside the one in ``sys.modules``."""
     hidden = {name: sys.modules.pop(name) for name in _modules()}
-    sys.path_hooks.insert(0, source_finder)
+    hooks = sys.path_hooks[:]
     _forget_finders()
     try:
-        return importlib.import_module("greenuni.http")
+        with patch.dict(os.environ, GREENUNI_PURE="1"):
+            return importlib.import_module("greenuni.http")
     finally:
         for name in _modules():
             del sys.modules[name]
         sys.modules.update(hidden)
-        sys.path_hooks.remove(source_finder)
+        sys.path_hooks[:] = hooks
         _forget_finders()
 
 

@@ -12,12 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.compiled import ROOT, SUFFIX, sources_in
+from tests.support.compiled import ROOT, SUFFIX, names_in
 
 COPIED = ("greenuni", "setup.py", "pyproject.toml", "MANIFEST.in", "README.md", "LICENSE")
-MODULES = {
-    path.relative_to(ROOT).with_suffix("").as_posix() for path in sources_in(ROOT / "greenuni")
-}
+MODULES = set(names_in(ROOT / "greenuni").split())
 TOO_SLOW = 400  # seconds; a compilation may share its processor with other tests
 
 needs_compiler = pytest.mark.skipif(
@@ -87,7 +85,20 @@ def version_of(wheel_directory: Path) -> str:
 
 
 def compiled_in(names: set[str]) -> set[str]:
-    return {name.removesuffix(SUFFIX) for name in names if name.endswith(".so")}
+    return {name for name in names if name.endswith(".so")}
+
+
+def loaded_from_the_library(site: Path) -> set[str]:
+    """The modules that an installation imports compiled, of those that it has sources of."""
+    script = (
+        "import importlib.util, sys, greenuni;"
+        "print(*[name for name in sys.argv[1:]"
+        " if '_library' in importlib.util.find_spec(name).origin"
+        " and importlib.import_module(name).__name__ == name])"
+    )
+    done = run("-c", script, *sorted(MODULES), cwd=site, PYTHONPATH=str(site))
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
 
 
 @pytest.mark.timeout(TOO_SLOW)
@@ -108,10 +119,11 @@ def test_with_a_compiler_every_module_is_compiled(checkout: Path, tmp_path: Path
     done = build_wheel(checkout, tmp_path, CFLAGS="-O0 -g0")
     assert done.returncode == 0, done.stdout + done.stderr
     names = contents(tmp_path)
-    assert compiled_in(names) == MODULES
+    assert compiled_in(names) == {f"greenuni/_library{SUFFIX}"}
     assert not [name for name in names if name.endswith((".c", ".pxd", ".pyx"))]
     assert {"greenuni/py.typed", "greenuni/clock.py"} <= names  # the sources serve GREENUNI_PURE
     assert "(compiled, Python" in version_of(tmp_path)
+    assert loaded_from_the_library(tmp_path / "site") == MODULES
 
 
 def test_a_compilation_that_is_required_fails_loudly(checkout: Path, tmp_path: Path) -> None:

@@ -5,26 +5,24 @@ from __future__ import annotations
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-from tests.support.cimports import cimports_of
-
 ROOT = Path(__file__).parent.parent.parent
 SUFFIX = EXTENSION_SUFFIXES[0]  # other versions of Python have theirs beside it
 REMEDY = "run make build, or python setup.py build_ext --inplace"
 
 
 def maybe_complaint(package: Path = ROOT / "greenuni") -> str | None:
-    """One sentence if a compiled module is older than what it is made from, missing or left over."""
-    binaries = {binary_of(path): path for path in sources_in(package)}
-    there = set(package.rglob(f"*{SUFFIX}"))
-    for binary in sorted(there):
-        if binary not in binaries:
-            return f"{_shown(binary, package)} has no source any more: delete it"
-    for binary, source in sorted(binaries.items()):
-        if there and binary not in there:
-            return f"{_shown(source, package)} is not compiled and others are: {REMEDY}"
-        for part in inputs_of(source, package) if there else ():
-            if part.stat().st_mtime > binary.stat().st_mtime:
-                return f"{_shown(part, package)} is newer than {binary.name}: {REMEDY}"
+    """One sentence if the library of compiled modules was made from something else, or before it."""
+    library = package / f"_library{SUFFIX}"
+    for binary in sorted(package.rglob(f"*{SUFFIX}")):
+        if binary != library:
+            return f"{_shown(binary, package)} is a left-over: delete it"
+    if library.exists():
+        made = library.stat().st_mtime
+        for part in sorted(inputs_in(package)):
+            if part.stat().st_mtime > made:
+                return f"{_shown(part, package)} is newer than {library.name}: {REMEDY}"
+        if names_in(package).encode() not in library.read_bytes():
+            return f"{library.name} has other modules than are compiled now: {REMEDY}"
     return None
 
 
@@ -36,27 +34,15 @@ def sources_in(package: Path) -> list[Path]:
     return sorted(found | in_cython)
 
 
-def binary_of(source: Path) -> Path:
-    return source.with_name(source.stem + SUFFIX)
+def names_in(package: Path) -> str:
+    """The modules, as the library lists them: on a line of their own."""
+    paths = (path.relative_to(package.parent).with_suffix("") for path in sources_in(package))
+    return "\n" + " ".join(".".join(path.parts) for path in paths) + "\n"
 
 
-def inputs_of(source: Path, package: Path) -> set[Path]:
-    """The source, its declarations, and the declarations that these cimport."""
-    inputs: set[Path] = set()
-    waiting = [source, source.with_suffix(".pxd")]
-    while waiting:
-        path = waiting.pop()
-        if path in inputs or not path.exists():
-            continue
-        inputs.add(path)
-        if path.suffix != ".py":
-            parts = (module.split(".") for _, module in cimports_of(path))
-            waiting += [
-                package.parent.joinpath(*part).with_suffix(".pxd")
-                for part in parts
-                if part[0] == package.name
-            ]
-    return inputs
+def inputs_in(package: Path) -> set[Path]:
+    """The sources and all declarations."""
+    return {*sources_in(package), *package.rglob("*.pxd")}
 
 
 def _shown(path: Path, package: Path) -> Path:

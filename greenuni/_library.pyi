@@ -1,0 +1,1 @@
+NAMES: str  # the modules in the library, a line of words

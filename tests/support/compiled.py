@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 SUFFIX = EXTENSION_SUFFIXES[0]  # other versions of Python have theirs beside it
+CLEANING = "find greenuni -name '*.so' -delete, and then make build"
 REMEDY = "run make build, or python setup.py build_ext --inplace"
 
 
@@ -15,7 +16,7 @@ def maybe_complaint(package: Path = ROOT / "greenuni") -> str | None:
     library = package / f"_library{SUFFIX}"
     for binary in sorted(package.rglob(f"*{SUFFIX}")):
         if binary != library:
-            return f"{_shown(binary, package)} is a left-over: delete it"
+            return f"{_shown(binary, package)} is a left-over: {CLEANING}"
     if library.exists():
         made = library.stat().st_mtime
         for part in sorted(inputs_in(package)):

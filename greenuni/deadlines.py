@@ -4,8 +4,6 @@ Nothing is armed or cancelled. Whoever begins to wait sets an absolute time, and
 whether it has passed.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 
@@ -57,7 +55,7 @@ class Deadlines(NamedTuple):
     send: float = 60.0
 
     @classmethod
-    def of(cls, config: Config) -> Deadlines:
+    def of(cls, config: Config) -> "Deadlines":
         """The settings' values; 0 switches a clock off."""
         return cls(
             head=config.header_timeout or math.inf,

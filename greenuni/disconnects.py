@@ -6,8 +6,6 @@ longest path wins, on the boundary of a segment; a rule without one is for all o
 This is a leaf: configuration and shells read the rules by the same function.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

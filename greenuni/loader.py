@@ -12,8 +12,6 @@ named and no application is a `NoApplicationError`, and an interface that was gi
 `ConfigError`: the code is fine, the setting is not.
 """
 
-from __future__ import annotations
-
 import importlib
 import os
 import sys

@@ -7,8 +7,6 @@ those of any host, whatever their length.
 This is a leaf: configuration, arbiter and shells ask the same question here.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple

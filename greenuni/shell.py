@@ -14,8 +14,6 @@ at once (``QUICK_STOP_BUDGET``); USR1 calls ``seat.reopen_logs()``. The shell in
 itself, because how a signal wakes a loop is the loop's business. ABRT is the worker's.
 """
 
-from __future__ import annotations
-
 import enum
 import logging
 import socket
@@ -73,10 +71,10 @@ class Application(NamedTuple):
     interface: Interface
     target: str  # as the user wrote it, "main:app"
     description: str  # "Flask instance", "async function"
-    mounted: tuple[tuple[Mount, Application], ...] = ()
+    mounted: tuple[tuple[Mount, "Application"], ...] = ()
 
     @property
-    def parts(self) -> tuple[Application, ...]:
+    def parts(self) -> tuple["Application", ...]:
         """The applications of the user: those that are mounted, else this one."""
         return tuple(app for _, app in self.mounted) or (self,)
 

@@ -3,8 +3,6 @@
 Events leave this room by serial; nobody else deals in pids, pipes and wait statuses.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import select

@@ -1,7 +1,5 @@
 """Carrying out what `decide` says: the only place where the arbiter changes anything but its table."""
 
-from __future__ import annotations
-
 import functools
 import logging
 import os
@@ -74,7 +72,7 @@ class Setup(NamedTuple):
     users: set[str]
 
     @classmethod
-    def open(cls, config: Config, others: Iterable[Setup] = ()) -> Setup:
+    def open(cls, config: Config, others: Iterable["Setup"] = ()) -> "Setup":
         """Open what a configuration needs and ``others`` do not have. Raises `GreenuniError`."""
         listeners = {
             address: found for other in others for address, found in other.listeners.items()

@@ -11,8 +11,6 @@ A mold ends without exit handlers. Its workers go on with what the application h
 such as a temporary directory, and run the handlers themselves.
 """
 
-from __future__ import annotations
-
 import faulthandler
 import gc
 import json
@@ -68,7 +66,7 @@ class Cast(NamedTuple):
         return json.dumps(self._asdict()).encode()
 
     @classmethod
-    def decode(cls, data: bytes) -> Cast:
+    def decode(cls, data: bytes) -> "Cast":
         """From a packet."""
         return cls(**json.loads(data))
 

@@ -4,8 +4,6 @@ A mold is made when the first worker of it is wanted. Workers that are wanted wh
 are cast when it has. It ends when no worker of it can be wanted any more; see `mold` for its side.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

@@ -5,8 +5,6 @@ directory and import path are put back after each, and the modules of its own pr
 worker of its pool takes them. Installed packages are common to all.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

@@ -10,8 +10,6 @@
 Death, expected or not, takes a worker off the table from any stage. The exact steps: `TRANSITIONS`.
 """
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -72,7 +70,7 @@ class Plan(NamedTuple):
     preload: bool = False
 
     @classmethod
-    def of(cls, config: Config) -> Plan:
+    def of(cls, config: Config) -> "Plan":
         """The plan that a configuration makes."""
         return cls(
             workers=max(1, config.workers),

@@ -5,8 +5,6 @@ instead. argparse makes the help (`usage`). It is not needed to read flags that 
 would stay in the memory of the arbiter and its workers.
 """
 
-from __future__ import annotations
-
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """What one setting declares about itself, as an attribute of the class that it stands in."""
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Iterator
 from typing import Any, NamedTuple

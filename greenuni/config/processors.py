@@ -1,7 +1,5 @@
 """How many workers ``auto`` is: what the scheduler and the cgroup really let this process use."""
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Callable, Iterator

@@ -5,8 +5,6 @@ line costs one call per atom used and nothing per atom unused. Everything that a
 (CVE-2020-7694): a request cannot forge a line, close a quote or paint a terminal.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import os

@@ -117,6 +117,7 @@ SELDOM_NEEDED = {
     "email",
     "inspect",
     "ipaddress",
+    "json",
     "logging.config",
     "logging.handlers",
     "pathlib",

@@ -13,7 +13,6 @@ such as a temporary directory, and run the handlers themselves.
 
 import faulthandler
 import gc
-import json
 import os
 import signal
 import socket
@@ -63,12 +62,13 @@ class Cast(NamedTuple):
 
     def encode(self) -> bytes:
         """The packet."""
-        return json.dumps(self._asdict()).encode()
+        return b"%d %d %d" % self
 
     @classmethod
     def decode(cls, data: bytes) -> "Cast":
         """From a packet."""
-        return cls(**json.loads(data))
+        number, slot, reopens_logs = map(int, data.split())
+        return cls(number, slot, bool(reopens_logs))
 
 
 class MoldSeat(NamedTuple):

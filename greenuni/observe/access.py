@@ -5,7 +5,6 @@ line costs one call per atom used and nothing per atom unused. Everything that a
 (CVE-2020-7694): a request cannot forge a line, close a quote or paint a terminal.
 """
 
-import json
 import logging
 import os
 import re
@@ -163,6 +162,8 @@ def _unknown_directive(template: str, position: int) -> ConfigError:
 
 def render_json(exchange: Exchange) -> str:
     """One JSON object; durations in seconds, sizes in bytes, time as ISO 8601 with offset."""
+    import json  # which not even the arbiter needs
+
     return json.dumps(
         {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

@@ -47,11 +47,28 @@ def test_messages_come_back_byte_by_byte() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"3", b"{}", b'{"kind": "unknown"}', b'{"kind": "ready"}', b'{"kind": []}'],
+    [
+        *(
+            b"",
+            b"\0",
+            b"Unknown",
+            b"booted",
+            b"Booted\0",
+            b"Booted\0x",
+            b"Ready",
+            b"Ready\0a\0b",
+            b"\xff",
+        ),
+        *(b"Failed\0message\0details\0three", b"Failed\0message\0details", b"Message\0x"),
+    ],
 )
 def test_what_is_no_message_is_refused(body: bytes) -> None:
     with pytest.raises(MessageError):
         list(Decoder().feed(len(body).to_bytes(4, "big") + body))
+
+
+def test_a_nul_in_a_field_is_shown() -> None:
+    assert list(Decoder().feed(encode(Failed("a\0b", "\0", 3)))) == [Failed("a\\0b", "\\0", 3)]
 
 
 def test_what_came_before_nonsense_is_heard() -> None:

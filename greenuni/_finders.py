@@ -9,16 +9,18 @@ import os.path
 import sys
 from collections.abc import Callable
 from importlib.machinery import (
+    EXTENSION_SUFFIXES,
     SOURCE_SUFFIXES,
     ExtensionFileLoader,
     FileFinder,
     ModuleSpec,
     SourceFileLoader,
 )
-from importlib.util import spec_from_file_location
+from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 
 PACKAGE = os.path.dirname(os.path.abspath(__file__))
+LIBRARY = "greenuni._library"
 SOURCES = (SourceFileLoader, SOURCE_SUFFIXES)
 
 
@@ -62,11 +64,15 @@ def install_sources() -> None:
 
 def install_library() -> None:
     """Run the compiled modules, if there are any."""
-    try:
-        import greenuni._library as library
-    except ImportError:
+    # Looked for here and nowhere else: one that belongs to another copy of the sources is not ours.
+    spec = FileFinder(PACKAGE, (ExtensionFileLoader, EXTENSION_SUFFIXES)).find_spec(LIBRARY)
+    if spec is None or spec.loader is None:
         return
-    path, names = str(library.__file__), frozenset(library.NAMES.split())
+    try:
+        library = module_from_spec(spec)
+    except ImportError:
+        return  # it was built for another system
+    path, names = str(spec.origin), frozenset(library.NAMES.split())
 
     def library_finder(directory: str) -> FileFinder:
         _refuse_others(directory)

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import os
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
 from types import FrameType, ModuleType
 
 import pytest
 
 from greenuni import readiness as installed
 from greenuni.poller import READ, WRITE, Poller, SelectorPoller, new_poller
+from tests.support.sources import from_source
 
 
-def from_source() -> ModuleType:
-    path = str(Path(installed.__file__).parent / "readiness.py")
-    spec = importlib.util.spec_from_loader(
-        "readiness_source", importlib.machinery.SourceFileLoader("readiness_source", path)
-    )
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(params=[installed, from_source()], ids=["installed", "source"])
+@pytest.fixture(params=[installed, from_source("readiness")], ids=["installed", "source"])
 def readiness(request: pytest.FixtureRequest) -> ModuleType:
     module: ModuleType = request.param
     return module

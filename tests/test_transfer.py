@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import os
 import socket
 from collections.abc import Iterator
@@ -13,21 +11,11 @@ from types import ModuleType
 import pytest
 
 from greenuni import transfer as installed
+from tests.support.sources import from_source
 
-
-def from_source() -> ModuleType:
-    path = str(Path(installed.__file__).parent / "transfer.py")
-    spec = importlib.util.spec_from_loader(
-        "transfer_source", importlib.machinery.SourceFileLoader("transfer_source", path)
-    )
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-BOTH = pytest.mark.parametrize("transfer", [installed, from_source()], ids=["installed", "source"])
+BOTH = pytest.mark.parametrize(
+    "transfer", [installed, from_source("transfer")], ids=["installed", "source"]
+)
 
 
 @pytest.fixture

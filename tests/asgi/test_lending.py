@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import importlib.machinery
-import importlib.util
 import types
 import weakref
 from collections.abc import Generator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from greenuni.asgi import lending as installed
+from tests.support.sources import from_source
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
 
-def from_source() -> ModuleType:
-    path = str(Path(installed.__file__).parent / "lending.py")
-    spec = importlib.util.spec_from_loader(
-        "lending_source", importlib.machinery.SourceFileLoader("lending_source", path)
-    )
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-BOTH = pytest.mark.parametrize("lending", [installed, from_source()], ids=["installed", "source"])
+BOTH = pytest.mark.parametrize(
+    "lending", [installed, from_source("asgi.lending")], ids=["installed", "source"]
+)
 
 
 @types.coroutine

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import contextvars
-import importlib.machinery
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from greenuni.wsgi import isolation as installed
 from greenuni.wsgi.job import Job
+from tests.support.sources import from_source
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
 
-def from_source() -> ModuleType:
-    path = str(Path(installed.__file__).parent / "isolation.py")
-    spec = importlib.util.spec_from_loader(
-        "isolation_source", importlib.machinery.SourceFileLoader("isolation_source", path)
-    )
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-BOTH = pytest.mark.parametrize("isolation", [installed, from_source()], ids=["installed", "source"])
+BOTH = pytest.mark.parametrize(
+    "isolation", [installed, from_source("wsgi.isolation")], ids=["installed", "source"]
+)
 
 
 class Task(Job):

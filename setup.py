@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -138,14 +139,18 @@ class BuildAllOrNone(build_ext):
             if os.environ.get("GREENUNI_BUILD") == "required":
                 raise
             self._forget()
-            print(f"greenuni: not compiled, runs from Python sources: {error}", file=sys.stderr)
+            reason = textwrap.shorten(
+                str(error), 160, placeholder=" ..."
+            )  # it may quote a whole command
+            print(f"greenuni: not compiled, runs from Python sources: {reason}", file=sys.stderr)
 
     def build_extension(self, extension: Extension) -> None:
+        # First, for where there is no compiler, or no Python.h, it ends here.
+        main = self._compile(self._write_main(), [])
         translated = self._translate()
-        main = self._write_main(list(translated))
         with ThreadPoolExecutor(self.parallel or os.cpu_count()) as pool:
             objects = list(pool.map(self._compile, translated.values(), map(flags, translated)))
-        objects.append(self._compile(main, []))
+        objects.append(main)
         target = self.get_ext_fullpath(extension.name)
         if newer_group(objects, target):
             Path(target).parent.mkdir(parents=True, exist_ok=True)
@@ -172,9 +177,11 @@ class BuildAllOrNone(build_ext):
         version = zlib.crc32(Path(__file__).read_bytes() + repr(chosen).encode())
         return Path(self.build_temp) / f"c-{version:08x}"
 
-    def _write_main(self, names: list[str]) -> str:
-        path, text = self._directory() / "_library.c", MAIN % " ".join(names)
+    def _write_main(self) -> str:
+        path = self._directory() / "_library.c"
+        text = MAIN % " ".join(map(module_name, sources()))
         if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         return str(path)
 

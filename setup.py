@@ -139,9 +139,8 @@ class BuildAllOrNone(build_ext):
             if os.environ.get("GREENUNI_BUILD") == "required":
                 raise
             self._forget()
-            reason = textwrap.shorten(
-                str(error), 160, placeholder=" ..."
-            )  # it may quote a whole command
+            # It may quote the compiler's whole command.
+            reason = textwrap.shorten(str(error), 160, placeholder=" ...")
             print(f"greenuni: not compiled, runs from Python sources: {reason}", file=sys.stderr)
 
     def build_extension(self, extension: Extension) -> None:

@@ -265,3 +265,8 @@ class Seat:
 
     def __repr__(self) -> str:
         return f"<Seat of {self.app.target}>"
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether a sibling or a successor takes over the connections that this worker leaves."""
+        return self.pools is not None and self.pools.keeps_clients()

@@ -37,6 +37,7 @@ class Drain:
         since: float,
     ) -> None:
         """``since`` is when the order came, by ``time.monotonic()``."""
+        self._seat = seat
         self._loop = services.loop
         self._gateway = services.gateway
         self._runner = services.runner
@@ -45,7 +46,7 @@ class Drain:
         self._departures = departures
         self._overseer = overseer
         budget = seat.drain_budget()
-        delay = 0.0 if self._is_followed else min(seat.config.drain_delay, budget)
+        delay = 0.0 if seat.is_followed else min(seat.config.drain_delay, budget)
         self._accepts_until = since + delay
         self._idle_until = since + min(delay + IDLE_SECONDS, budget)
         self._ends_at = since + budget
@@ -63,13 +64,9 @@ class Drain:
         """Whether new connections are still taken."""
         return time.monotonic() < self._accepts_until
 
-    @property
-    def _is_followed(self) -> bool:
-        return self._departures is not None and self._departures.is_open
-
     def after_turn(self, accepts: bool) -> None:
         """Leave the clients to those who stay, if somebody does; end when there are none."""
-        if self._departures is not None and self._is_followed:
+        if self._departures is not None and self._seat.is_followed:
             for connection in self._connections.waiting():
                 self._departures.retire(connection)
         else:

@@ -150,14 +150,9 @@ class Server:
         self._orders.append((order, time.monotonic()))
         if order is Order.DRAIN:
             # At once, for a request that runs inside the loop: its response can still say so.
-            self._services.gateway.closes |= not self._is_followed
+            self._services.gateway.closes |= not self._seat.is_followed
             self._services.gateway.is_leaving = True
         self._loop.interrupt()
-
-    @property
-    def _is_followed(self) -> bool:
-        """Whether somebody takes the connections over that this worker leaves."""
-        return self._departures is not None and self._departures.is_open
 
     def _on_signal(self, order: Order) -> None:
         self._give(order)
@@ -192,7 +187,7 @@ class Server:
         self._drain = Drain(
             self._seat, self._services, self._connections, self._departures, self._overseer, since
         )
-        if not self._is_followed:
+        if not self._seat.is_followed:
             self._admission.take_arrivals()
 
     # At every turn, and at every tick

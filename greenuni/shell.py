@@ -181,6 +181,15 @@ class Pools:
             return NO_POOL
         return None if self.is_up(index) and hops < HOPS_LIMIT else POOL_IS_DOWN
 
+    def lets_go(self, connection: Any, index: int) -> bool:
+        """Count the hop of a connection to the pool of this index, or refuse its request."""
+        refusal = self.why_not(index, connection.hops)
+        if refusal is None:
+            connection.hops += 1
+            return True
+        connection.refuse(refusal.status, refusal.detail)
+        return False
+
     def is_up(self, index: int) -> bool:
         """False while a pool keeps ending before it can serve, or could not start at all, or is to end.
 

@@ -50,12 +50,8 @@ class Departures:
         if index == pools.own:
             connection.hops = 0
             return True
-        refusal = pools.why_not(index, connection.hops)
-        if refusal is None:
-            connection.hops += 1
+        if pools.lets_go(connection, index):
             self._send(connection, index, unread)
-        else:
-            connection.refuse(refusal.status, refusal.detail)
         return False
 
     def retire(self, connection: Connection) -> bool:

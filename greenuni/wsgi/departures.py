@@ -45,12 +45,8 @@ class Departures:
         if index == pools.own:
             connection.hops = 0
             return not (self.is_crowded and self._leave(connection, unread))
-        refusal = pools.why_not(index, connection.hops)
-        if refusal is None:
-            connection.hops += 1
+        if pools.lets_go(connection, index):
             self._send(connection, index, unread)
-        else:
-            connection.refuse(refusal.status, refusal.detail)
         return False
 
     def retire(self, connection: Connection) -> bool:
